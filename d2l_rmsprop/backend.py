@@ -1,0 +1,229 @@
+"""What a framework must offer, and how an array finds its framework.
+
+A framework is a module of this package, with the same functions in the same order as the others:
+
+    TYPES, MUTABLE      the types of a parameter; those that can be a state too
+    version()           the framework's version as text
+    zeros(shape), square(a), sqrt(a), ...
+                        the array functions that chapters call, under the names of the book
+    variable(a)         an array of a's shape that can be changed in place
+    apply(update, params, states)
+                        update(x, s, g) -> new (x, s) for each parameter x, its state s and its
+                        gradient g, all of one shape; writes both back and uses the gradient up
+    linreg_step(trainer_fn, states, hyperparams, w, b)
+                        two functions: step(X, y) takes one step from scratch on half the mean
+                        squared error of a linear model that starts at w, of shape (d, 1), and b,
+                        of shape (1,), both NumPy arrays; read() returns them as they are now
+    builtin_step(trainer, hyperparams, w, b)
+                        the same with the framework's own layer and its own optimizer
+    builtin_rmsprop(lr, gamma, eps)
+                        what train_concise_ch11 takes for this framework's own RMSProp
+    EPS_IN_SQRT         where that RMSProp has its epsilon; None without one
+
+A framework is not imported until an array of it turns up, since it may be missing or broken.
+"""
+
+import functools
+import importlib
+import inspect
+import math
+import operator
+from numbers import Real
+
+BACKENDS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
+
+
+def load(name):
+    """Return the framework's module; ImportError says what to install."""
+    if name not in BACKENDS:
+        raise ValueError(f"unknown framework {name!r}; choose one of: {', '.join(BACKENDS)}.")
+    return importlib.import_module(f"{__package__}.{name}")
+
+
+def missing(name, error):
+    """Return the ImportError for a framework whose own import raised ``error``."""
+    absent = isinstance(error, ModuleNotFoundError) and error.name == name
+    why = "is not installed" if absent else f"is installed but does not import ({error})"
+    return ImportError(f"{name} {why}; install it with: {install_command(name)}", name=name)
+
+
+def install_command(name):
+    """Return the command that installs a framework beside this package."""
+    return f"python -m pip install 'd2l-rmsprop[{name}]'"
+
+
+def backend_of(params, states):
+    """Return the framework that all params and states belong to, after checking them for rmsprop.
+
+    Raises TypeError for arrays of no framework or of two, ValueError for states that do not match
+    or a parameter that has no gradient.
+    """
+    if states is None or len(params) != len(states):
+        count = "None" if states is None else len(states)
+        raise ValueError(
+            f"there are {len(params)} params and {count} states; "
+            "make one state for each parameter, zeros of its shape."
+        )
+    backend = None
+    for i, (x, s) in enumerate(zip(params, states, strict=True)):
+        found = _look_up(type(x))
+        if found is None:
+            raise TypeError(
+                f"params[{i}] is a {_type_name(x)}, which has no gradient to step along; make it "
+                "a torch.Tensor, tf.Variable, mx.np.ndarray or, for NumPy and JAX, d2l.Variable."
+            )
+        if backend is not None and found is not backend:
+            raise TypeError(
+                f"params[{i}] is a {_type_name(x)}, but params[0] is a {_type_name(params[0])}; "
+                "use one framework for all params."
+            )
+        backend = found
+        if not isinstance(s, backend.MUTABLE):
+            raise TypeError(
+                f"states[{i}] is a {_type_name(s)}, but params[{i}] is a {_type_name(x)}; "
+                "make the state with d2l.variable(d2l.zeros(shape)) of the same framework."
+            )
+        if tuple(s.shape) != tuple(x.shape):
+            raise ValueError(
+                f"states[{i}] has shape {tuple(s.shape)}, but params[{i}] has shape "
+                f"{tuple(x.shape)}; make each state zeros of its parameter's shape."
+            )
+        if getattr(x, "grad", None) is None:
+            raise ValueError(
+                f"params[{i}] of shape {tuple(x.shape)} has no gradient; "
+                "run the backward pass before each step."
+            )
+        if tuple(x.grad.shape) != tuple(x.shape):
+            raise ValueError(
+                f"params[{i}] has shape {tuple(x.shape)}, but its gradient {tuple(x.grad.shape)}; "
+                "set params[i].grad to an array of the parameter's shape."
+            )
+    return backend or load("numpy")
+
+
+def read_hyperparams(hyperparams):
+    """Return (lr, gamma, eps, eps_in_sqrt) from a reader's dict; ValueError names what is wrong."""
+    lr = _number(hyperparams, "lr")
+    gamma = _number(hyperparams, "gamma", high=1)
+    eps = _number({"eps": 1e-6, **hyperparams}, "eps")
+    eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
+    if eps_in_sqrt not in (True, False):
+        raise ValueError(f"hyperparams['eps_in_sqrt'] is {eps_in_sqrt!r}; use True or False.")
+    return lr, gamma, eps, eps_in_sqrt
+
+
+def _number(hyperparams, key, high=math.inf):
+    allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high}"
+    if key not in hyperparams:
+        raise ValueError(f"hyperparams has no {key!r}; add it: {allowed}.")
+    value = hyperparams[key]
+    # an array of one number counts as that number
+    number = value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+    if not isinstance(number, Real) or not 0 <= number <= high or number == math.inf:
+        raise ValueError(f"hyperparams[{key!r}] is {value!r}; it must be {allowed}.")
+    return float(number)
+
+
+def _type_name(a):
+    return f"{type(a).__module__}.{type(a).__qualname__}"
+
+
+@functools.cache
+def _look_up(kind):
+    """Return the framework that has this type of parameter, or None."""
+    # torch.nn.parameter.Parameter tells "torch"; our own Variable, d2l_rmsprop.jax, tells "jax"
+    parts = (part for base in kind.__mro__ for part in base.__module__.split(".")[:2])
+    name = next((part for part in parts if part in BACKENDS), None)
+    backend = name and load(name)
+    return backend if backend and issubclass(kind, backend.TYPES) else None
+
+
+def as_numpy(a):
+    """Return any framework's array, or nested lists of them, as a NumPy array."""
+    import numpy as np
+
+    for method in ("detach", "cpu", "asnumpy", "numpy"):  # the spellings of "out of the framework"
+        if hasattr(a, method):
+            a = getattr(a, method)()
+    if isinstance(a, (list, tuple)):
+        return np.array([as_numpy(item) for item in a])
+    return np.asarray(a)
+
+
+class Variable:
+    """The small mutable box that NumPy and JAX use for a parameter or a state.
+
+    ``value`` is the framework's array and ``grad`` its gradient of the same shape, or None. It
+    computes and indexes like its array: ``s[:] = gamma * s + (1 - gamma) * p.grad**2``.
+    """
+
+    grad = None
+
+    def __init__(self, value):
+        self.value = value
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    T = property(lambda self: self.value.T)
+
+    def __len__(self):
+        return len(self.value)
+
+    def __getitem__(self, index):
+        return self.value[index]
+
+    def __array__(self, dtype=None, copy=None):
+        import numpy as np
+
+        return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
+
+    def __repr__(self):
+        return f"Variable({self.value!r})"
+
+
+def _operators():
+    """Give Variable the operators of its array; += and its like change it in place."""
+
+    def value(a):
+        return getattr(a, "value", a)
+
+    def binary(operation):
+        return lambda self, other: operation(self.value, value(other))
+
+    def reflected(operation):
+        return lambda self, other: operation(other, self.value)
+
+    def in_place(operation):
+        def operate(self, other):
+            self[...] = operation(self.value, value(other))
+            return self
+
+        return operate
+
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+        operation = getattr(operator, name)
+        setattr(Variable, f"__{name}__", binary(operation))
+        setattr(Variable, f"__r{name}__", reflected(operation))
+        setattr(Variable, f"__i{name}__", in_place(operation))
+    for name in ("lt", "le", "gt", "ge"):
+        setattr(Variable, f"__{name}__", binary(getattr(operator, name)))
+    for name in ("neg", "abs"):
+        setattr(Variable, f"__{name}__", lambda self, f=getattr(operator, name): f(self.value))
+
+
+_operators()
+
+
+def bind(function, d2l):
+    """Return ``function`` with its first argument, the framework, filled in: a chapter's d2l.f."""
+
+    @functools.wraps(function)
+    def bound(*args, **kwargs):
+        return function(d2l, *args, **kwargs)
+
+    first, *rest = inspect.signature(function).parameters.values()
+    bound.__signature__ = inspect.Signature(rest)
+    del bound.__wrapped__
+    return bound

@@ -1,0 +1,189 @@
+"""The data that a chapter trains on: the airfoil table, its stand-in, the linear problem."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
+#: name -> (URL, SHA-1 of the file), as ``download`` takes them
+DATA_HUB = {
+    "airfoil": (
+        DATA_URL + "airfoil_self_noise.dat",
+        "76e5be1548fd8222e5074cf0faae75edff8cf93f",
+    )
+}
+TIMEOUT = 10  # seconds that a server may stay silent
+
+# First and second moments of the first 1500 rows of the whitened airfoil table; for a linear model
+# under squared loss they are the whole loss surface. Columns: frequency, angle of attack, chord,
+# velocity, thickness, sound pressure. Lower triangle of the second moments E[z z^T].
+_ROWS = 1500
+_MEAN = (
+    [-0.0014047929101988939, -0.0029808860442912797, 0.000747479080679715]
+    + [0.001446689667067548, -0.006345545011489464, 0.005556150171647614]
+)  # fmt: skip
+_SECOND_MOMENT = [
+    [1.0008347328676066],
+    [-0.2754038290154855, 0.9975571591954422],
+    [-0.0031429334935943938, -0.5047638110837881, 1.0017206375119942],
+    [0.1349473080792121, 0.06103329276738339, 0.0032535168937600657, 1.0009535445035738],
+    [-0.2350246561186683, 0.7454428989397678, -0.2189125347003535, 0.0006080559900943084]
+    + [0.9818670292535705],
+    [-0.3875030393054906, -0.14813861914950802, -0.23871038840006467, 0.12133399384249825]
+    + [-0.2956664447867554, 0.9865179438540734],
+]
+
+_unavailable = {}  # why the airfoil table could not be had; asked once, said once
+
+
+class DataError(OSError):
+    """A data file cannot be had, or is not the file that it should be."""
+
+
+class Minibatches:
+    """Minibatches (X, y) of native arrays, in a new order at each pass where ``shuffle`` is true.
+
+    ``arrays`` are NumPy arrays of the same length; ``to_native`` makes one the framework's own.
+    A pass of its own draws its order from a generator seeded with 0; the training functions draw
+    it from theirs.
+    """
+
+    def __init__(self, arrays, batch_size, shuffle, to_native):
+        lengths = [len(a) for a in arrays]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number >= 1.")
+        self.arrays, self.batch_size, self.shuffle = arrays, int(batch_size), shuffle
+        self._to_native, self._rng = to_native, np.random.default_rng(0)
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // self.batch_size)
+
+    def __iter__(self):
+        return self.epoch(self._rng)
+
+    def epoch(self, rng):
+        """Yield one pass over all rows, in an order drawn from the NumPy generator ``rng``."""
+        rows = len(self.arrays[0])
+        order = rng.permutation(rows) if self.shuffle else np.arange(rows)
+        ordered = [a[order] for a in self.arrays]
+        for start in range(0, rows, self.batch_size):
+            yield tuple(self._to_native(a[start : start + self.batch_size]) for a in ordered)
+
+
+def load_array(d2l, data_arrays, batch_size, is_train=True):
+    """Return an iterable of minibatches over arrays of the same length, shuffled for training."""
+    arrays = tuple(d2l.numpy(a) for a in data_arrays)
+    return Minibatches(arrays, batch_size, is_train, d2l.from_numpy)
+
+
+def get_data_ch11(d2l, batch_size=10, n=1500, *, data=None):
+    """Return (data_iter, feature_dim): minibatches of the airfoil table's first n rows, whitened.
+
+    X has shape (batch_size, 5), y (batch_size,), both float32 without units: each column of the
+    table less its mean, over its standard deviation. Source: NASA airfoil self-noise (Brooks, Pope
+    and Marcolini, NASA RP-1218, 1989; UCI Machine Learning Repository, CC BY 4.0).
+
+    Where the table cannot be had, a warning says so once and its stand-in of 1500 rows takes its
+    place. ``data="airfoil"`` raises DataError instead; ``data="stand-in"`` asks for the stand-in.
+    """
+    table = {"airfoil": airfoil, "stand-in": stand_in, None: _airfoil_or_stand_in}.get(data)
+    if table is None:
+        raise ValueError(f"data is {data!r}; choose 'airfoil' or 'stand-in'.")
+    rows = table()
+    if not isinstance(n, (int, np.integer)) or not 1 <= n <= 1503:
+        raise ValueError(f"n is {n!r}; the airfoil table has rows 1 to 1503.")
+    rows = rows[:n].astype(np.float32)
+    return d2l.load_array((rows[:, :-1], rows[:, -1]), batch_size), rows.shape[1] - 1
+
+
+def airfoil():
+    """Return the airfoil table, whitened: float64 of shape (1503, 6), the last column the label."""
+    table = np.genfromtxt(download("airfoil"), delimiter="\t")
+    return (table - table.mean(axis=0)) / table.std(axis=0)
+
+
+def stand_in():
+    """Return a random table of shape (1500, 6) with exactly the airfoil table's moments.
+
+    A linear model has the same loss surface, optimum and floor on it as on the real rows.
+    """
+    lower = np.zeros((6, 6))
+    lower[np.tril_indices(6)] = [moment for row in _SECOND_MOMENT for moment in row]
+    second_moment = lower + np.tril(lower, -1).T
+    noise = np.random.default_rng(11).standard_normal((_ROWS, 6))
+    noise -= noise.mean(axis=0)
+    white = np.linalg.solve(np.linalg.cholesky(noise.T @ noise / _ROWS), noise.T)
+    covariance = second_moment - np.outer(_MEAN, _MEAN)
+    return (np.linalg.cholesky(covariance) @ white).T + _MEAN
+
+
+def linear_problem():
+    """Return (X, y) of the first edition's experiment, float32 of shapes (1000, 2) and (1000,).
+
+    y = 2 x1 - 3.4 x2 + 4.2 + noise, x standard normal, the noise of standard deviation 0.01.
+    """
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((1000, 2))
+    y = X @ [2, -3.4] + 4.2 + 0.01 * rng.standard_normal(1000)
+    return X.astype(np.float32), y.astype(np.float32)
+
+
+def download(url, folder=None, sha1_hash=None):
+    """Return the path of a data file, downloaded at need: a name in DATA_HUB, or a URL.
+
+    A file of that name in the folder named by D2L_RMSPROP_DATA comes first, then ``folder``, by
+    default the user's cache. The SHA-1 is verified where it is known; a file that fails it, or an
+    unfinished one, is never left there. Raises DataError.
+    """
+    import pooch  # late: a chapter that has its data needs no downloader
+
+    if not url.startswith("http"):
+        if url not in DATA_HUB:
+            raise DataError(f"no data set is called {url!r}; DATA_HUB has: {', '.join(DATA_HUB)}.")
+        url, sha1_hash = DATA_HUB[url]
+    name = url.rpartition("/")[2]
+    local = Path(os.environ.get("D2L_RMSPROP_DATA") or ".") / name
+    if os.environ.get("D2L_RMSPROP_DATA") and local.is_file():
+        if sha1_hash and pooch.file_hash(local, alg="sha1") != sha1_hash:
+            raise DataError(
+                f"{local} is not the file it should be (its SHA-1 is not {sha1_hash}); replace it "
+                "or unset D2L_RMSPROP_DATA."
+            )
+        return str(local)
+    cache = Path(folder or pooch.os_cache("d2l_rmsprop"))
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        if sha1_hash and (cache / name).is_file():
+            if pooch.file_hash(cache / name, alg="sha1") != sha1_hash:
+                (cache / name).unlink(missing_ok=True)
+        return pooch.retrieve(
+            url,
+            known_hash=sha1_hash and f"sha1:{sha1_hash}",
+            fname=name,
+            path=cache,
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
+        )
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is not
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{name} cannot be had from {url} into {cache} ({type(error).__name__}: {reason}); "
+            "put the file into a folder and name that folder in D2L_RMSPROP_DATA."
+        ) from error
+
+
+def _airfoil_or_stand_in():
+    source = (os.environ.get("D2L_RMSPROP_DATA"), DATA_HUB["airfoil"])
+    if source not in _unavailable:
+        try:
+            return airfoil()
+        except DataError as error:
+            _unavailable[source] = error
+            warnings.warn(
+                f"training on a stand-in for the airfoil table, with the same moments: {error}",
+                stacklevel=4,
+            )
+    return stand_in()

@@ -1,0 +1,157 @@
+"""The chapter on JAX. ``backend`` says what each name must do."""
+
+import sys
+
+import numpy as np
+
+from .backend import missing as _missing
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError as error:
+    raise _missing("jax", error) from error
+
+from . import backend, data, plotting, training
+from .backend import as_numpy as numpy
+from .backend import bind as _bind
+from .data import DATA_HUB, DATA_URL, download
+from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
+from .plotting import use_svg_display
+from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
+
+
+def version():
+    return jax.__version__
+
+
+# arrays
+
+float32, float64, int32 = jnp.float32, jnp.float64, jnp.int32
+zeros, ones, tensor, arange, linspace = jnp.zeros, jnp.ones, jnp.array, jnp.arange, jnp.linspace
+meshgrid, stack, matmul = jnp.meshgrid, jnp.stack, jnp.matmul
+square, sqrt, exp, log, abs = jnp.square, jnp.sqrt, jnp.exp, jnp.log, jnp.abs
+sin, cos, tanh, sinh, cosh = jnp.sin, jnp.cos, jnp.tanh, jnp.sinh, jnp.cosh
+reshape, size, reduce_sum, reduce_mean = jnp.reshape, jnp.size, jnp.sum, jnp.mean
+from_numpy = jnp.asarray
+
+
+def normal(mean=0.0, std=1.0, size=()):
+    """Return normal numbers of this shape, drawn by NumPy: JAX keeps no generator of its own."""
+    return jnp.asarray(np.random.normal(mean, std, size), jnp.float32)
+
+
+def linreg(X, w, b):
+    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
+    return matmul(X, w) + b
+
+
+def squared_loss(y_hat, y):
+    """Return half the squared error of each example, in the shape of y_hat."""
+    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
+
+
+# parameters, gradients and the change in place
+
+
+@jax.tree_util.register_pytree_node_class
+class Variable(backend.Variable):
+    __doc__ = backend.Variable.__doc__
+
+    def __init__(self, value):
+        super().__init__(jnp.array(value))
+
+    def __setitem__(self, index, value):
+        self.value = self.value.at[index].set(value)
+
+    def __jax_array__(self):
+        return self.value
+
+    def tree_flatten(self):
+        return (self.value,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        variable = object.__new__(cls)  # children may be placeholders, which jnp.array refuses
+        (variable.value,) = children
+        return variable
+
+
+TYPES = MUTABLE = (Variable,)
+variable = Variable
+
+
+def apply(update, params, states):
+    for x, s in zip(params, states, strict=True):
+        new_x, new_s = update(x.value, s.value, x.grad)
+        x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
+        x.grad = None
+
+
+# training
+
+
+@jax.jit
+def _gradients(weights, X, y):
+    return jax.grad(lambda weights: reduce_mean(squared_loss(linreg(X, *weights), y)))(weights)
+
+
+def linreg_step(trainer_fn, states, hyperparams, w, b):
+    params = w, b = [Variable(w), Variable(b)]
+
+    def advance(params, states, X, y):
+        for x, g in zip(params, _gradients([x.value for x in params], X, y), strict=True):
+            x.grad = g
+        trainer_fn(params, states, hyperparams)
+        return [*params, *states]
+
+    traced = jax.jit(advance)
+
+    def traced_step(X, y):  # a trace changes copies of the variables; bring their values back
+        for old, new in zip([*params, *states], traced(params, states, X, y), strict=True):
+            old.value = new.value
+
+    traceable = getattr(trainer_fn, "traceable", False)
+    step = traced_step if traceable else lambda X, y: advance(params, states, X, y)
+    return step, lambda: (numpy(w), numpy(b))
+
+
+def builtin_step(trainer, hyperparams, w, b):
+    import optax
+
+    optimizer = trainer(**hyperparams)
+    weights = [jnp.array(w), jnp.array(b)]
+    state = optimizer.init(weights)
+
+    @jax.jit
+    def advance(weights, state, X, y):
+        updates, state = optimizer.update(_gradients(weights, X, y), state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    def step(X, y):
+        nonlocal weights, state
+        weights, state = advance(weights, state, X, y)
+
+    return step, lambda: tuple(numpy(a) for a in weights)
+
+
+EPS_IN_SQRT = True
+
+
+def builtin_rmsprop(lr, gamma, eps):
+    import optax
+
+    return optax.rmsprop, {"learning_rate": lr, "decay": gamma, "eps": eps}
+
+
+# the chapter's functions, on this framework
+
+_this = sys.modules[__name__]
+init_rmsprop_states = _bind(init_rmsprop_states, _this)
+load_array = _bind(data.load_array, _this)
+get_data_ch11 = _bind(data.get_data_ch11, _this)
+evaluate_loss = _bind(training.evaluate_loss, _this)
+train_ch11 = _bind(training.train_ch11, _this)
+train_concise_ch11 = _bind(training.train_concise_ch11, _this)
+optimize = _bind(training.optimize, _this)
+show_trace_2d = _bind(plotting.show_trace_2d, _this)

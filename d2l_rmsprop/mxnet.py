@@ -1,0 +1,131 @@
+"""The chapter on MXNet. ``backend`` says what each name must do."""
+
+import sys
+
+from . import mxnet_numpy  # noqa: F401 - before mxnet itself
+from .backend import missing as _missing
+
+try:
+    from mxnet import __version__, autograd, gluon, np, npx
+except ImportError as error:
+    raise _missing("mxnet", error) from error
+
+npx.set_np()
+
+from . import backend, data, plotting, training
+from .backend import as_numpy as numpy
+from .backend import bind as _bind
+from .data import DATA_HUB, DATA_URL, download
+from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
+from .plotting import use_svg_display
+from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
+
+
+def version():
+    return __version__
+
+
+# arrays
+
+float32, float64, int32 = np.float32, np.float64, np.int32
+zeros, ones, tensor, normal = np.zeros, np.ones, np.array, np.random.normal
+arange, linspace, meshgrid, stack, matmul = np.arange, np.linspace, np.meshgrid, np.stack, np.dot
+square, sqrt, exp, log, abs = np.square, np.sqrt, np.exp, np.log, np.abs
+sin, cos, tanh, sinh, cosh = np.sin, np.cos, np.tanh, np.sinh, np.cosh
+from_numpy = np.array
+
+
+def reshape(a, *shape):
+    return a.reshape(*shape)
+
+
+def size(a):
+    return a.size
+
+
+def reduce_sum(a, *args, **kwargs):
+    return a.sum(*args, **kwargs)
+
+
+def reduce_mean(a, *args, **kwargs):
+    return a.mean(*args, **kwargs)
+
+
+def linreg(X, w, b):
+    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
+    return matmul(X, w) + b
+
+
+def squared_loss(y_hat, y):
+    """Return half the squared error of each example, in the shape of y_hat."""
+    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
+
+
+# parameters, gradients and the change in place
+
+TYPES = MUTABLE = (np.ndarray,)
+
+
+def variable(a):
+    return a
+
+
+def apply(update, params, states):
+    with autograd.pause():
+        for x, s in zip(params, states, strict=True):
+            x[:], s[:] = update(x, s, x.grad)
+            x.grad[:] = 0  # for grad_req="add"; the buffer belongs to x and cannot be let go
+
+
+# training
+
+
+def linreg_step(trainer_fn, states, hyperparams, w, b):
+    w, b = np.array(w), np.array(b)
+    w.attach_grad()
+    b.attach_grad()
+
+    def step(X, y):
+        with autograd.record():
+            loss = squared_loss(linreg(X, w, b), y).mean()
+        loss.backward()
+        trainer_fn([w, b], states, hyperparams)
+
+    return step, lambda: (w.asnumpy(), b.asnumpy())
+
+
+def builtin_step(trainer, hyperparams, w, b):
+    net = gluon.nn.Dense(1, in_units=len(w), dtype=w.dtype.name)
+    net.initialize()
+    net.weight.set_data(np.array(w.T))
+    net.bias.set_data(np.array(b))
+    loss_fn = gluon.loss.L2Loss()
+    optimizer = gluon.Trainer(net.collect_params(), trainer, hyperparams, kvstore=None)
+
+    def step(X, y):
+        with autograd.record():
+            loss = loss_fn(net(X), y)
+        loss.backward()
+        optimizer.step(len(X))  # divides the summed gradient by the size of the minibatch
+
+    return step, lambda: (net.weight.data().asnumpy().T, net.bias.data().asnumpy())
+
+
+EPS_IN_SQRT = True
+
+
+def builtin_rmsprop(lr, gamma, eps):
+    return "rmsprop", {"learning_rate": lr, "gamma1": gamma, "epsilon": eps}
+
+
+# the chapter's functions, on this framework
+
+_this = sys.modules[__name__]
+init_rmsprop_states = _bind(init_rmsprop_states, _this)
+load_array = _bind(data.load_array, _this)
+get_data_ch11 = _bind(data.get_data_ch11, _this)
+evaluate_loss = _bind(training.evaluate_loss, _this)
+train_ch11 = _bind(training.train_ch11, _this)
+train_concise_ch11 = _bind(training.train_concise_ch11, _this)
+optimize = _bind(training.optimize, _this)
+show_trace_2d = _bind(plotting.show_trace_2d, _this)

@@ -1,0 +1,244 @@
+"""Pictures at the book's size, and the small tools that its training loops call."""
+
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .backend import as_numpy
+
+_FMTS = ("-", "m--", "g-.", "r:")
+
+
+def _in_notebook():
+    """Return IPython's shell where it shows pictures in the page, else None."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    shell = get_ipython()
+    return shell if shell is not None and hasattr(shell, "kernel") else None
+
+
+def use_svg_display():
+    """Show a notebook's pictures as SVG, which stays sharp; elsewhere nothing changes."""
+    if _in_notebook():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+
+
+def set_figsize(figsize=(3.5, 2.5)):
+    """Set the size of the pictures to come, in inches."""
+    use_svg_display()
+    plt.rcParams["figure.figsize"] = figsize
+
+
+def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
+    """Set labels, limits (None leaves them to Matplotlib), scales, legend and grid of an axes."""
+    axes.set_xlabel(xlabel), axes.set_ylabel(ylabel)
+    axes.set_xscale(xscale), axes.set_yscale(yscale)
+    axes.set_xlim(xlim), axes.set_ylim(ylim)
+    if legend:
+        axes.legend(legend)
+    axes.grid()
+
+
+def plot(
+    X,
+    Y=None,
+    xlabel=None,
+    ylabel=None,
+    legend=(),
+    xlim=None,
+    ylim=None,
+    xscale="linear",
+    yscale="linear",
+    fmts=_FMTS,
+    figsize=(3.5, 2.5),
+    axes=None,
+):
+    """Draw one or more curves: Y over X, or X over its index where Y is None.
+
+    X and Y are arrays of any framework or lists of numbers, or lists of such for several curves;
+    one X serves all Y. Returns nothing, as the book's.
+    """
+    set_figsize(figsize)
+    axes = axes or plt.gca()
+    curves = [as_numpy(x) for x in _curves(X)]
+    if Y is None:
+        pairs = [(np.arange(len(y)), y) for y in curves]
+    else:
+        ys = [as_numpy(y) for y in _curves(Y)]
+        if len(curves) not in (1, len(ys)):
+            raise ValueError(f"X has {len(curves)} curves and Y has {len(ys)}; give one X or each.")
+        pairs = list(zip(curves * len(ys) if len(curves) == 1 else curves, ys, strict=True))
+    axes.cla()
+    for i, (x, y) in enumerate(pairs):
+        axes.plot(x, y, fmts[i % len(fmts)])
+    set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
+
+
+def _curves(data):
+    """Return data as a list of curves; a curve is a sequence of numbers."""
+    if len(data) and (np.ndim(data[0]) if isinstance(data, (list, tuple)) else data.ndim - 1):
+        return list(data)
+    return [data]
+
+
+class Animator:
+    """A picture of curves that grow while training runs: one update in place in a notebook, at
+    most four a second; in a script, a figure of pyplot's that is drawn when it is shown or saved.
+
+    ``X`` and ``Y`` are lists of one list for each curve. A ``ylim`` that does not hold the latest
+    value of a curve gives way to one that does.
+    """
+
+    def __init__(
+        self,
+        xlabel=None,
+        ylabel=None,
+        legend=None,
+        xlim=None,
+        ylim=None,
+        xscale="linear",
+        yscale="linear",
+        fmts=_FMTS,
+        nrows=1,
+        ncols=1,
+        figsize=(3.5, 2.5),
+    ):
+        use_svg_display()
+        self.fig, axes = plt.subplots(nrows, ncols, figsize=figsize)
+        self.axes = list(np.ravel(axes))
+        self.X = self.Y = None
+        self._fmts, self._legend, self._ylim = fmts, legend, ylim
+        set_axes(self.axes[0], xlabel, ylabel, xlim, ylim, xscale, yscale, None)
+        self._shell, self._handle = _in_notebook(), None
+        self._shown, self._waiting = 0.0, False
+        if self._shell:
+            plt.close(self.fig)  # shown by us, so not a second time at the end of the cell
+
+    def add(self, x, y):
+        """Add a point to each curve: x a number or one for each, y the same; None skips one."""
+        y = list(y) if hasattr(y, "__len__") else [y]
+        x = list(x) if hasattr(x, "__len__") else [x] * len(y)
+        axes = self.axes[0]
+        if self.X is None:
+            self.X, self.Y = [[] for _ in y], [[] for _ in y]
+            self._lines = [axes.plot([], [], fmt)[0] for _, fmt in zip(y, self._fmts)]  # noqa: B905
+            if self._legend:
+                axes.legend(self._lines, self._legend)
+        for xs, ys, line, a, b in zip(self.X, self.Y, self._lines, x, y, strict=True):
+            if a is not None and b is not None:
+                xs.append(a)
+                ys.append(b)
+                line.set_data(xs, ys)
+        axes.relim()
+        latest = [ys[-1] for ys in self.Y if ys and np.isfinite(ys[-1])]
+        if self._ylim and all(self._ylim[0] <= value <= self._ylim[1] for value in latest):
+            axes.set_ylim(self._ylim)
+        else:
+            axes.set_autoscaley_on(True)
+        axes.autoscale_view()
+        if self._shell and not self._waiting:
+            self._shell.events.register("post_execute", self.flush)
+            self._waiting = True
+        if self._shell and time.perf_counter() - self._shown > 0.25:
+            self._show()
+
+    def flush(self):
+        """Show the curves as they are now, in a notebook; the cell's end does it by itself."""
+        if self._waiting:
+            self._show()
+            self._shell.events.unregister("post_execute", self.flush)
+            self._waiting = False
+
+    def _show(self):
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(self.fig, display_id=True)
+        else:
+            self._handle.update(self.fig)
+        self._shown = time.perf_counter()
+
+
+class Timer:
+    """Record running times in seconds, in ``times``."""
+
+    def __init__(self):
+        self.times = []
+        self.start()
+
+    def start(self):
+        self._started = time.perf_counter()
+
+    def stop(self):
+        """Stop and return the seconds since the start."""
+        self.times.append(time.perf_counter() - self._started)
+        return self.times[-1]
+
+    def avg(self):
+        return sum(self.times) / len(self.times)
+
+    def sum(self):
+        return sum(self.times)
+
+    def cumsum(self):
+        """Return the running sums of the times, as a list."""
+        return np.cumsum(self.times).tolist()
+
+
+class Accumulator:
+    """Keep n running sums: ``add(a, b)`` adds to the first two, ``self[0]`` reads the first."""
+
+    def __init__(self, n):
+        self.data = [0.0] * n
+
+    def add(self, *args):
+        self.data = [total + float(value) for total, value in zip(self.data, args, strict=True)]
+
+    def reset(self):
+        self.data = [0.0] * len(self.data)
+
+    def __getitem__(self, index):
+        return self.data[index]
+
+
+def train_2d(trainer, steps=20, f_grad=None):
+    """Run ``trainer(x1, x2, s1, s2)`` from (-5, -2) with s1 = s2 = 0; return the steps + 1 places.
+
+    ``f_grad``, where given, is handed on as a fifth argument. The trainer returns the new four.
+    """
+    x1, x2, s1, s2 = -5, -2, 0, 0
+    results = [(x1, x2)]
+    for _ in range(steps):
+        x1, x2, s1, s2 = trainer(x1, x2, s1, s2, *([f_grad] if f_grad else []))
+        results.append((x1, x2))
+    print(f"epoch {steps}, x1: {_number(x1):f}, x2: {_number(x2):f}")
+    return results
+
+
+def show_trace_2d(d2l, f, results):
+    """Draw the places of ``train_2d`` over the contours of f(x1, x2).
+
+    ``f`` takes two of the framework's arrays of one shape and returns a third. The contours cover
+    the book's part of the plane and more where the path leaves it, up to 20 from the middle.
+    """
+    set_figsize()
+    path = np.array([[_number(x1), _number(x2)] for x1, x2 in results])
+    seen = path[np.isfinite(path).all(axis=1) & (np.abs(path) < 20).all(axis=1)]
+    low = np.minimum(seen.min(axis=0, initial=np.inf) - 0.5, [-5.5, -3.0])
+    high = np.maximum(seen.max(axis=0, initial=-np.inf) + 0.5, [1.0, 1.0])
+    grid = np.meshgrid(*(np.arange(a, b, 0.1, np.float32) for a, b in zip(low, high, strict=True)))
+    heights = as_numpy(f(*(d2l.tensor(x) for x in grid)))
+    plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
+    plt.plot(*path.T, "-o", color="#ff7f0e", markersize=4)
+    plt.xlim(low[0], high[0]), plt.ylim(low[1], high[1])
+    plt.xlabel("x1"), plt.ylabel("x2")
+
+
+def _number(value):
+    """Return a float, an int or an array of one number as a float."""
+    return float(as_numpy(value).reshape(()))

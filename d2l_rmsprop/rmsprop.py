@@ -1,0 +1,67 @@
+"""The algorithm, once for every framework.
+
+Source: T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", COURSERA: Neural Networks for
+Machine Learning, 2012.
+"""
+
+import math
+
+from .backend import backend_of, read_hyperparams
+
+
+def rmsprop(params, states, hyperparams):
+    """Take one step of RMSProp, in place, on the arrays of any framework::
+
+        s <- gamma s + (1 - gamma) g^2
+        x <- x - lr g / sqrt(s + eps)
+
+    Arguments:
+        params: a list of parameters x of any shape, each with its gradient g in ``x.grad``.
+        states: a list of the leaky averages s, one for each parameter and of its shape.
+        hyperparams: a dict with the learning rate ``lr`` (>= 0) and the decay ``gamma`` (from 0
+            to 1), both required; ``eps`` (>= 0, default 1e-6); ``eps_in_sqrt`` (default True;
+            False divides by sqrt(s) + eps instead). Other keys are left alone.
+
+    The gradient is used up: the next backward pass starts clean.
+
+    Raises ValueError, before anything is changed, for a hyperparameter that is missing or out of
+    range, states that do not match params, or a parameter without a gradient; TypeError for
+    params that are not one framework's own.
+    """
+    lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
+    d2l = backend_of(params, states)
+
+    def update(x, s, g):
+        s = gamma * s + (1 - gamma) * d2l.square(g)
+        x = x - lr * g / (d2l.sqrt(s + eps) if eps_in_sqrt else d2l.sqrt(s) + eps)
+        return x, s
+
+    d2l.apply(update, params, states)
+
+
+rmsprop.traceable = True  # it keeps no state in Python, so a compiler may trace it once
+
+
+def init_rmsprop_states(d2l, feature_dim):
+    """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,).
+
+    ``d2l`` is the framework; the chapter's ``d2l.init_rmsprop_states(feature_dim)`` fills it in.
+    """
+    return d2l.variable(d2l.zeros((feature_dim, 1))), d2l.variable(d2l.zeros((1,)))
+
+
+def rmsprop_2d(x1, x2, s1, s2, f_grad=None, *, lr=0.4, gamma=0.9, eps=1e-6):
+    """Take one step of RMSProp in the plane and return the new (x1, x2, s1, s2).
+
+    ``f_grad(x1, x2)`` returns the two slopes; the default is that of 0.1 x1^2 + 2 x2^2.
+    All are numbers, as ``train_2d`` passes them.
+    """
+    g1, g2 = f_grad(x1, x2) if f_grad else (0.2 * x1, 4 * x2)
+    s1 = gamma * s1 + (1 - gamma) * g1**2
+    s2 = gamma * s2 + (1 - gamma) * g2**2
+    return x1 - lr * g1 / math.sqrt(s1 + eps), x2 - lr * g2 / math.sqrt(s2 + eps), s1, s2
+
+
+def leaky_average_weights(gamma, steps):
+    """Return the list of weights (1 - gamma) gamma^t that the gradient of t steps ago has in s."""
+    return [(1 - gamma) * gamma**t for t in range(steps)]

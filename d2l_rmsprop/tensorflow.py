@@ -1,0 +1,136 @@
+"""The chapter on TensorFlow. ``backend`` says what each name must do."""
+
+import sys
+
+import inspect
+
+from .backend import missing as _missing
+
+try:
+    import tensorflow as tf
+except ImportError as error:
+    raise _missing("tensorflow", error) from error
+
+from . import backend, data, plotting, training
+from .backend import as_numpy as numpy
+from .backend import bind as _bind
+from .data import DATA_HUB, DATA_URL, download
+from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
+from .plotting import use_svg_display
+from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
+
+
+def version():
+    return tf.__version__
+
+
+# arrays
+
+float32, float64, int32 = tf.float32, tf.float64, tf.int32
+zeros, ones, tensor, normal = tf.zeros, tf.ones, tf.constant, tf.random.normal
+arange, linspace, meshgrid, stack, matmul = tf.range, tf.linspace, tf.meshgrid, tf.stack, tf.matmul
+square, sqrt, exp, log, abs = tf.square, tf.sqrt, tf.exp, tf.math.log, tf.abs
+sin, cos, tanh, sinh, cosh = tf.sin, tf.cos, tf.tanh, tf.sinh, tf.cosh
+reshape, reduce_sum, reduce_mean = tf.reshape, tf.reduce_sum, tf.reduce_mean
+from_numpy = tf.constant
+
+
+def size(a):
+    return int(tf.size(a))
+
+
+def linreg(X, w, b):
+    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
+    return matmul(X, w) + b
+
+
+def squared_loss(y_hat, y):
+    """Return half the squared error of each example, in the shape of y_hat."""
+    return (y_hat - reshape(y, tf.shape(y_hat))) ** 2 / 2
+
+
+# parameters, gradients and the change in place
+
+TYPES = MUTABLE = (tf.Variable,)
+variable = tf.Variable
+
+
+def apply(update, params, states):
+    for x, s in zip(params, states, strict=True):
+        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad))
+        x.assign(new_x)
+        s.assign(new_s)
+        x.grad = None
+
+
+# training
+
+
+def linreg_step(trainer_fn, states, hyperparams, w, b):
+    params = w, b = [tf.Variable(w), tf.Variable(b)]
+
+    @tf.function(reduce_retracing=True)
+    def gradients(X, y):
+        with tf.GradientTape() as tape:
+            loss = reduce_mean(squared_loss(linreg(X, w, b), y))
+        return tape.gradient(loss, params)
+
+    def step(X, y):
+        grads = gradients(X, y)
+        if len(inspect.signature(trainer_fn).parameters) == 4:  # the book's own style
+            trainer_fn(params, grads, states, hyperparams)
+        else:
+            for x, g in zip(params, grads, strict=True):
+                x.grad = g
+            trainer_fn(params, states, hyperparams)
+
+    if getattr(trainer_fn, "traceable", False):
+        step = tf.function(step, reduce_retracing=True)
+    return step, lambda: (w.numpy(), b.numpy())
+
+
+def builtin_step(trainer, hyperparams, w, b):
+    net = tf.keras.layers.Dense(1, dtype=w.dtype.name)
+    net.build((None, len(w)))
+    net.set_weights([w, b])
+    optimizer = trainer(**hyperparams)
+    optimizer.build(net.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(X, y):
+        with tf.GradientTape() as tape:
+            loss = reduce_mean(squared_loss(net(X), y))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, net.trainable_variables), net.trainable_variables, strict=True)
+        )
+
+    return step, net.get_weights
+
+
+EPS_IN_SQRT = True
+
+
+def builtin_rmsprop(lr, gamma, eps):
+    return tf.keras.optimizers.RMSprop, {"learning_rate": lr, "rho": gamma, "epsilon": eps}
+
+
+def load_array(data_arrays, batch_size, is_train=True):
+    """Return a tf.data.Dataset of minibatches, shuffled anew at each pass for training."""
+    minibatches = data.load_array(_this, data_arrays, batch_size, is_train)
+    signature = tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in minibatches.arrays)
+    dataset = tf.data.Dataset.from_generator(lambda: minibatches, output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(minibatches)))
+    dataset.minibatches = minibatches  # for our own loop, which needs no pipeline for 1500 rows
+    return dataset
+
+
+# the chapter's functions, on this framework
+
+_this = sys.modules[__name__]
+init_rmsprop_states = _bind(init_rmsprop_states, _this)
+get_data_ch11 = _bind(data.get_data_ch11, _this)
+evaluate_loss = _bind(training.evaluate_loss, _this)
+train_ch11 = _bind(training.train_ch11, _this)
+train_concise_ch11 = _bind(training.train_concise_ch11, _this)
+optimize = _bind(training.optimize, _this)
+show_trace_2d = _bind(plotting.show_trace_2d, _this)
