@@ -142,9 +142,10 @@ def as_numpy(a):
     """Return any framework's array, or nested lists of them, as a NumPy array."""
     import numpy as np
 
-    for method in ("detach", "cpu", "asnumpy", "numpy"):  # the spellings of "out of the framework"
-        if hasattr(a, method):
-            a = getattr(a, method)()
+    if hasattr(a, "asnumpy"):
+        return a.asnumpy()
+    if hasattr(a, "numpy"):
+        return (a.detach().cpu() if hasattr(a, "detach") else a).numpy()
     if isinstance(a, (list, tuple)):
         return np.array([as_numpy(item) for item in a])
     return np.asarray(a)
@@ -189,6 +190,9 @@ def _operators():
     def value(a):
         return getattr(a, "value", a)
 
+    def unary(operation):
+        return lambda self: operation(self.value)
+
     def binary(operation):
         return lambda self, other: operation(self.value, value(other))
 
@@ -210,7 +214,7 @@ def _operators():
     for name in ("lt", "le", "gt", "ge"):
         setattr(Variable, f"__{name}__", binary(getattr(operator, name)))
     for name in ("neg", "abs"):
-        setattr(Variable, f"__{name}__", lambda self, f=getattr(operator, name): f(self.value))
+        setattr(Variable, f"__{name}__", unary(getattr(operator, name)))
 
 
 _operators()
@@ -223,7 +227,7 @@ def bind(function, d2l):
     def bound(*args, **kwargs):
         return function(d2l, *args, **kwargs)
 
-    first, *rest = inspect.signature(function).parameters.values()
-    bound.__signature__ = inspect.Signature(rest)
-    del bound.__wrapped__
+    del bound.__wrapped__  # help() would show the framework's place again
+    parameters = list(inspect.signature(function).parameters.values())
+    bound.__signature__ = inspect.Signature(parameters[1:])
     return bound

@@ -1,6 +1,8 @@
 """The data that a chapter trains on: the airfoil table, its stand-in, the linear problem."""
 
+import hashlib
 import os
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -16,30 +18,33 @@ DATA_HUB = {
 }
 TIMEOUT = 10  # seconds that a server may stay silent
 
-# First and second moments of the first 1500 rows of the whitened airfoil table; for a linear model
-# under squared loss they are the whole loss surface. Columns: frequency, angle of attack, chord,
-# velocity, thickness, sound pressure. Lower triangle of the second moments E[z z^T].
+# Moments of the first 1500 rows of the whitened airfoil table: E[z] and E[z z^T] by rows of its
+# lower triangle. For a linear model under squared loss they are the whole loss surface. Columns:
+# frequency, angle of attack, chord, velocity, thickness, sound pressure.
 _ROWS = 1500
-_MEAN = (
-    [-0.0014047929101988939, -0.0029808860442912797, 0.000747479080679715]
-    + [0.001446689667067548, -0.006345545011489464, 0.005556150171647614]
-)  # fmt: skip
-_SECOND_MOMENT = [
-    [1.0008347328676066],
-    [-0.2754038290154855, 0.9975571591954422],
-    [-0.0031429334935943938, -0.5047638110837881, 1.0017206375119942],
-    [0.1349473080792121, 0.06103329276738339, 0.0032535168937600657, 1.0009535445035738],
-    [-0.2350246561186683, 0.7454428989397678, -0.2189125347003535, 0.0006080559900943084]
-    + [0.9818670292535705],
-    [-0.3875030393054906, -0.14813861914950802, -0.23871038840006467, 0.12133399384249825]
-    + [-0.2956664447867554, 0.9865179438540734],
+# fmt: off
+_MEAN = [
+    -0.0014047929101988939, -0.0029808860442912797, 0.000747479080679715,
+    0.001446689667067548, -0.006345545011489464, 0.005556150171647614,
 ]
-
-_unavailable = {}  # why the airfoil table could not be had; asked once, said once
+_SECOND_MOMENT = [
+    1.0008347328676066,
+    -0.2754038290154855, 0.9975571591954422,
+    -0.0031429334935943938, -0.5047638110837881, 1.0017206375119942,
+    0.1349473080792121, 0.06103329276738339, 0.0032535168937600657, 1.0009535445035738,
+    -0.2350246561186683, 0.7454428989397678, -0.2189125347003535, 0.0006080559900943084,
+    0.9818670292535705,
+    -0.3875030393054906, -0.14813861914950802, -0.23871038840006467, 0.12133399384249825,
+    -0.2956664447867554, 0.9865179438540734,
+]
+# fmt: on
 
 
 class DataError(OSError):
     """A data file cannot be had, or is not the file that it should be."""
+
+
+_unavailable: dict[tuple, DataError] = {}  # sources of the airfoil table that failed: said once
 
 
 class Minibatches:
@@ -112,7 +117,7 @@ def stand_in():
     A linear model has the same loss surface, optimum and floor on it as on the real rows.
     """
     lower = np.zeros((6, 6))
-    lower[np.tril_indices(6)] = [moment for row in _SECOND_MOMENT for moment in row]
+    lower[np.tril_indices(6)] = _SECOND_MOMENT
     second_moment = lower + np.tril(lower, -1).T
     noise = np.random.default_rng(11).standard_normal((_ROWS, 6))
     noise -= noise.mean(axis=0)
@@ -139,8 +144,6 @@ def download(url, folder=None, sha1_hash=None):
     default the user's cache. The SHA-1 is verified where it is known; a file that fails it, or an
     unfinished one, is never left there. Raises DataError.
     """
-    import pooch  # late: a chapter that has its data needs no downloader
-
     if not url.startswith("http"):
         if url not in DATA_HUB:
             raise DataError(f"no data set is called {url!r}; DATA_HUB has: {', '.join(DATA_HUB)}.")
@@ -148,18 +151,19 @@ def download(url, folder=None, sha1_hash=None):
     name = url.rpartition("/")[2]
     local = Path(os.environ.get("D2L_RMSPROP_DATA") or ".") / name
     if os.environ.get("D2L_RMSPROP_DATA") and local.is_file():
-        if sha1_hash and pooch.file_hash(local, alg="sha1") != sha1_hash:
+        if sha1_hash and not _is(local, sha1_hash):
             raise DataError(
                 f"{local} is not the file it should be (its SHA-1 is not {sha1_hash}); replace it "
                 "or unset D2L_RMSPROP_DATA."
             )
         return str(local)
+    import pooch  # late: who has the data needs no downloader
+
     cache = Path(folder or pooch.os_cache("d2l_rmsprop"))
     pooch.get_logger().setLevel("WARNING")
     try:
-        if sha1_hash and (cache / name).is_file():
-            if pooch.file_hash(cache / name, alg="sha1") != sha1_hash:
-                (cache / name).unlink(missing_ok=True)
+        if sha1_hash and (cache / name).is_file() and not _is(cache / name, sha1_hash):
+            (cache / name).unlink(missing_ok=True)
         return pooch.retrieve(
             url,
             known_hash=sha1_hash and f"sha1:{sha1_hash}",
@@ -168,11 +172,15 @@ def download(url, folder=None, sha1_hash=None):
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is not
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 200)
         raise DataError(
             f"{name} cannot be had from {url} into {cache} ({type(error).__name__}: {reason}); "
             "put the file into a folder and name that folder in D2L_RMSPROP_DATA."
         ) from error
+
+
+def _is(path, sha1_hash):
+    return hashlib.sha1(path.read_bytes()).hexdigest() == sha1_hash
 
 
 def _airfoil_or_stand_in():

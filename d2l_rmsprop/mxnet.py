@@ -2,7 +2,7 @@
 
 import sys
 
-from . import mxnet_numpy  # noqa: F401 - before mxnet itself
+from . import mxnet_numpy
 from .backend import missing as _missing
 
 try:

@@ -9,4 +9,4 @@ if int(numpy.__version__.partition(".")[0]) >= 2:
         name="numpy",
     )
 if "bool" not in vars(numpy):  # hasattr would warn
-    numpy.bool = bool
+    numpy.bool = bool  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ def rmsprop(params, states, hyperparams):
     d2l.apply(update, params, states)
 
 
-rmsprop.traceable = True  # it keeps no state in Python, so a compiler may trace it once
+rmsprop.traceable = True  # type: ignore[attr-defined]  # it keeps no state in Python, so a compiler may trace it once
 
 
 def init_rmsprop_states(d2l, feature_dim):

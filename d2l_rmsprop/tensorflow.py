@@ -3,9 +3,11 @@
 import sys
 
 import inspect
+import os
 
 from .backend import missing as _missing
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bury a student
 try:
     import tensorflow as tf
 except ImportError as error:

@@ -186,8 +186,7 @@ def _train(make_step, data_iter, num_epochs, seed):
     history = fit(make_step, data_iter, num_epochs, seed=seed, on_record=animator.add)
     animator.flush()
     print(
-        f"loss: {history.losses[-1]:.3f}, "
-        f"{sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
+        f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
     )
     return history.times, history.losses
 

@@ -1,0 +1,219 @@
+"""The command line: d2l-rmsprop."""
+
+import io
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from . import __version__
+from .backend import BACKENDS, load
+
+
+class OutputFile(click.ParamType):
+    """A file to be written at the end, tried at the start, before any training."""
+
+    name = "file"
+
+    def __init__(self, suffixes=None):
+        self.suffixes = suffixes  # the endings that it may have
+
+    def convert(self, value, param, ctx):
+        path = Path(value)
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            self.fail(f"{value!r} should end in one of: {', '.join(self.suffixes)}.", param, ctx)
+        try:
+            if path.is_dir():
+                raise OSError("it is a folder")
+            with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
+                return path
+        except OSError as error:
+            reason = error.strerror or error
+            self.fail(f"{value!r} cannot be written ({reason}); name another file.", param, ctx)
+
+
+def write(path, content):
+    """Write bytes to a file, whole or not at all."""
+    if path.exists() and not path.is_file():  # a device or a pipe has no whole
+        path.write_bytes(content)
+        return
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main():
+    """RMSProp from Dive into Deep Learning, one implementation for five frameworks."""
+    # TensorFlow's notices, which no one on a command line can act on
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+@main.command()
+def backends():
+    """List the frameworks: the version, or why it is not there and what installs it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("framework", "version", "remark", box=None, pad_edge=False)
+    for name in BACKENDS:
+        try:
+            table.add_row(name, load(name).version(), "")
+        except ImportError as error:
+            table.add_row(name, "-", Text(str(error)))
+    _console().print(table)
+
+
+@main.command()
+@click.option(
+    "--backend",
+    "names",
+    multiple=True,
+    type=click.Choice(BACKENDS),
+    help="A framework to compare; repeatable. Default: every installed one.",
+)
+@click.option(
+    "--data",
+    default="stand-in",
+    show_default=True,
+    type=click.Choice(["stand-in", "airfoil", "linear"]),
+    help="What to train on.",
+)
+@click.option("--lr", default=0.01, show_default=True, help="Learning rate, at least 0.")
+@click.option("--gamma", default=0.9, show_default=True, help="Decay of the average, 0 to 1.")
+@click.option("--eps", default=1e-6, show_default=True, help="Epsilon, at least 0.")
+@click.option(
+    "--epochs",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Passes over the data.",
+)
+@click.option(
+    "--batch-size",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Examples in a minibatch.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the start and of the order.",
+)
+@click.option("--json", "json_file", type=OutputFile(), help="Write all curves to this file.")
+@click.option(
+    "--figure",
+    "figure_file",
+    type=OutputFile([".png", ".svg", ".pdf"]),
+    help="Draw the curves and their difference into this file.",
+)
+def compare(names, data, json_file, figure_file, **settings):
+    """Train from scratch and with each framework's own RMSProp, and compare the two.
+
+    Both versions start from the same weights and see the same minibatches, so at the default
+    settings their curves differ by rounding alone. The table gives the loss at the end, half the
+    mean squared error over all examples; the seconds that the fastest epoch took; the largest
+    difference of the two curves, and of the one from scratch from NumPy's; and the place of
+    epsilon in the built-in optimizer. Exit code 1: a framework failed, or the two differ by more
+    than rounding at the default settings.
+    """
+    from . import compare as comparison  # late: --help needs no NumPy
+    from .backend import read_hyperparams
+    from .data import DataError
+
+    settings = comparison.Settings(**settings)
+    try:
+        read_hyperparams(vars(settings))
+    except ValueError as error:
+        raise click.UsageError(str(error).replace("hyperparams", "options")) from None
+    try:
+        Xy = comparison.arrays(data)
+    except DataError as error:
+        raise click.ClickException(str(error)) from None
+    rows = _train_all(names or BACKENDS, Xy, settings)
+    verdicts = [row.verdict(settings) for row in rows]
+    _print_table(rows, verdicts)
+    if json_file:
+        content = json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False)
+        write(json_file, content.encode() + b"\n")
+    if figure_file:
+        import matplotlib
+
+        matplotlib.use("agg")
+        picture = io.BytesIO()
+        comparison.draw(rows, settings).savefig(picture, format=figure_file.suffix[1:], dpi=150)
+        write(figure_file, picture.getvalue())
+    asked_and_missing = any(row.missing for row in rows if names)
+    if asked_and_missing or not all(passed for passed, _ in verdicts):
+        sys.exit(1)
+
+
+def _train_all(names, Xy, settings):
+    """Return the Row of each framework; progress goes to stderr, as a bar where it is a screen."""
+    from rich.progress import Progress
+
+    from .compare import compare
+
+    rows = []
+    console = _console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        for name in dict.fromkeys(names):
+            if not console.is_terminal:
+                click.echo(f"{name} ...", err=True)
+            task = progress.add_task(name, total=2 * settings.epochs)
+
+            def on_record(curve, epoch, task=task):
+                done = epoch + (settings.epochs if curve == "builtin" else 0)
+                progress.update(task, completed=done)
+
+            rows.append(compare(name, Xy, settings, on_record))
+            progress.update(task, completed=2 * settings.epochs)
+    return rows
+
+
+def _print_table(rows, verdicts):
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("\nframework")
+    for header in ("loss\nscratch", "loss\nbuilt-in", "s/epoch\nscratch", "s/epoch\nbuilt-in"):
+        table.add_column(header, justify="right")
+    for header in ("differs\nbuilt-in", "differs\nNumPy"):
+        table.add_column(header, justify="right")
+    table.add_column("built-in\nepsilon")
+
+    def show(value, form):
+        return "-" if value is None else format(value, form)
+
+    for row in rows:
+        curves = (row.scratch, row.builtin)
+        table.add_row(
+            f"{row.backend} {row.version or '-'}",
+            *(show(curve and curve.losses[-1], ".6f") for curve in curves),
+            *(show(curve and min(curve.epoch_seconds), ".3f") for curve in curves),
+            *(show(row.difference(other), ".1e") for other in ("builtin", "reference")),
+            {True: "inside", False: "outside", None: "-"}[row.eps_in_sqrt],
+        )
+    console = _console()
+    console.print(table)
+    for row, (_, remark) in zip(rows, verdicts, strict=True):
+        if remark:
+            console.print(f"{row.backend}: {remark}", markup=False)
+
+
+def _console(stderr=False):
+    """Return a console that wraps at a screen's edge and leaves a pipe's lines whole."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = 250
+    return console

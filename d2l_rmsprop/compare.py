@@ -1,0 +1,189 @@
+"""From scratch against built-in on every framework, and both against NumPy."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import backend, data
+from .rmsprop import rmsprop
+from .training import History, fit
+
+ROUNDING = 1e-6  # of max(1, loss): the bound on a float32 run at the default settings
+MORE_THAN_ROUNDING = 1e-5  # the same at other settings, which may be chaotic
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters and the schedule of one comparison."""
+
+    lr: float = 0.01
+    gamma: float = 0.9
+    eps: float = 1e-6
+    epochs: int = 2
+    batch_size: int = 10
+    seed: int = 0
+
+    @property
+    def tolerance(self):
+        """What the curves may differ by, as a part of max(1, loss)."""
+        return ROUNDING if self == Settings() else MORE_THAN_ROUNDING
+
+
+@dataclass
+class Row:
+    """One framework's part of the comparison; ``error`` says why it has no curves."""
+
+    backend: str
+    version: str | None = None
+    eps_in_sqrt: bool | None = None  # where the built-in optimizer has its epsilon
+    scratch: History | None = None
+    builtin: History | None = None
+    reference: History | None = None  # from scratch on NumPy, with epsilon in the same place
+    missing: bool = False
+    error: str | None = None
+
+    @property
+    def diverged(self):
+        """Return the curves with a loss that is not finite, by name."""
+        return [
+            name
+            for name in ("scratch", "builtin")
+            if (curve := getattr(self, name)) and not np.isfinite(curve.losses).all()
+        ]
+
+    def difference(self, other, relative=False):
+        """Return the largest difference of the scratch curve from ``other``, "builtin" or
+        "reference"; ``relative`` to max(1, loss). None without the two, NaN if one diverged.
+        """
+        a, b = self.scratch, getattr(self, other)
+        if a is None or b is None:
+            return None
+        scale = np.maximum(1, np.abs(a.losses)) if relative else 1
+        return float(np.max(np.abs(np.subtract(a.losses, b.losses)) / scale))
+
+    def verdict(self, settings):
+        """Return (passed, remark): whether the curves agree as they should, and what to say."""
+        if self.error:
+            return self.missing, self.error
+        both = [name for name in ("scratch", "builtin") if getattr(self, name)]
+        if self.diverged:
+            what = "diverged" if self.diverged == both else f"only {self.diverged[0]} diverged"
+            return self.diverged == both, what
+        for other, name in (("builtin", "built-in"), ("reference", "NumPy")):
+            difference = self.difference(other, relative=True)
+            if difference is not None and difference > settings.tolerance:
+                return settings != Settings(), f"differs from {name} by more than rounding"
+        return True, ""
+
+    def as_json(self):
+        """Return the row as a dict that JSON can hold: None for what is missing or not finite."""
+        return {
+            "backend": self.backend,
+            "version": self.version,
+            "scratch": _curve_as_json(self.scratch),
+            "builtin": _curve_as_json(self.builtin),
+            "max_abs_difference": _finite(self.difference("builtin")),
+            "max_abs_difference_from_numpy": _finite(self.difference("reference")),
+            "eps_in_sqrt": self.eps_in_sqrt,
+            "diverged": bool(self.diverged),
+            "error": self.error,
+        }
+
+
+def _finite(value):
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _curve_as_json(history):
+    return history and {
+        "losses": [_finite(loss) for loss in history.losses],
+        "seconds_per_epoch": min(history.epoch_seconds),  # without what the first epoch compiles
+    }
+
+
+def arrays(name):
+    """Return (X, y), float32 NumPy arrays, of the data set stand-in, airfoil or linear."""
+    if name == "linear":
+        return data.linear_problem()
+    minibatches, _ = backend.load("numpy").get_data_ch11(data=name)
+    return minibatches.arrays
+
+
+def compare(name, Xy, settings, on_record=lambda curve, epoch: None):
+    """Train one framework both ways on Xy and return its Row.
+
+    ``on_record(curve, epoch)`` hears of the progress: the curve's name and the epochs done.
+    A framework that is missing or fails is a Row with an error.
+    """
+    row = Row(name)
+    try:
+        d2l = backend.load(name)
+    except ImportError as error:
+        row.missing, row.error = True, str(error)
+        return row
+    try:
+        row.version, row.eps_in_sqrt = d2l.version(), d2l.EPS_IN_SQRT
+        in_sqrt = row.eps_in_sqrt is not False
+        row.scratch = _from_scratch(d2l, Xy, settings, in_sqrt, on_record)
+        numpy = backend.load("numpy")
+        row.reference = row.scratch
+        if d2l is not numpy:
+            row.reference = _from_scratch(numpy, Xy, settings, in_sqrt, lambda *_: None)
+        if builtin := d2l.builtin_rmsprop(settings.lr, settings.gamma, settings.eps):
+            row.builtin = _fit(
+                lambda w, b: d2l.builtin_step(*builtin, w, b), d2l, Xy, settings,
+                lambda epoch, loss: on_record("builtin", epoch),
+            )  # fmt: skip
+    except Exception as error:  # whatever a framework raises must not stop the others
+        row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return row
+
+
+def _from_scratch(d2l, Xy, settings, eps_in_sqrt, on_record):
+    hyperparams = {
+        "lr": settings.lr, "gamma": settings.gamma, "eps": settings.eps, "eps_in_sqrt": eps_in_sqrt,
+    }  # fmt: skip
+    states = d2l.init_rmsprop_states(Xy[0].shape[1])
+    return _fit(
+        lambda w, b: d2l.linreg_step(rmsprop, states, hyperparams, w, b), d2l, Xy, settings,
+        lambda epoch, loss: on_record("scratch", epoch),
+    )  # fmt: skip
+
+
+def _fit(make_step, d2l, Xy, settings, on_record):
+    with np.errstate(all="ignore"):  # a run that diverges is reported as such
+        return fit(
+            make_step, d2l.load_array(Xy, settings.batch_size), settings.epochs,
+            seed=settings.seed, on_record=on_record,
+        )  # fmt: skip
+
+
+def draw(rows, settings):
+    """Return a Matplotlib figure: the loss curves, and how far each framework's two differ."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    floor = 1e-10  # stands for zero, which a logarithmic axis cannot show
+    for i, row in enumerate(row for row in rows if row.scratch):
+        style, label = {"color": f"C{i}", "marker": "os^vD"[i % 5], "mfc": "none"}, row.backend
+        if row.diverged:
+            left.plot([], [], label=f"{label} (diverged)", **style)
+            continue
+        left.plot(row.scratch.epochs, row.scratch.losses, color=f"C{i}", lw=1)
+        curve = row.builtin or row.scratch
+        left.plot(curve.epochs, curve.losses, ls="", ms=5 + 2 * i, label=label, **style)
+        if row.builtin:
+            difference = np.abs(np.subtract(row.scratch.losses, row.builtin.losses))
+            difference = np.maximum(difference, floor)
+            right.plot(row.scratch.epochs, difference, ms=4, label=label, **style)
+    left.set(xlabel="epoch", ylabel="loss (half the mean squared error)")
+    left.set_title("lines: from scratch; markers: built-in", fontsize="medium")
+    left.legend()
+    right.axhline(settings.tolerance, color="gray", ls="--", label="more than rounding")
+    right.set(xlabel="epoch", ylabel="|from scratch - built-in|", yscale="log")
+    right.set_ylim(floor / 2, None)
+    right.set_title("how far the two differ (lowest line: not at all)", fontsize="medium")
+    right.legend()
+    left.grid(), right.grid()
+    return figure
