@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -133,7 +134,7 @@ def compare(names, data, json_file, figure_file, **settings):
     try:
         read_hyperparams(vars(settings))
     except ValueError as error:
-        raise click.UsageError(str(error).replace("hyperparams", "options")) from None
+        raise click.UsageError(re.sub(r"hyperparams\['(\w+)'\]", r"--\1", str(error))) from None
     try:
         Xy = comparison.arrays(data)
     except DataError as error:

@@ -73,8 +73,8 @@ def variable(a):
 def apply(update, params, states):
     with autograd.pause():
         for x, s in zip(params, states, strict=True):
-            x[:], s[:] = update(x, s, x.grad)
-            x.grad[:] = 0  # for grad_req="add"; the buffer belongs to x and cannot be let go
+            x[()], s[()] = update(x, s, x.grad)  # () indexes a scalar too
+            x.grad[()] = 0  # for grad_req="add"; the buffer belongs to x and cannot be let go
 
 
 # training

@@ -1,0 +1,84 @@
+import contextlib
+import importlib
+import os
+import warnings
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+matplotlib.use("agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+SHARED = Path(__file__).parents[2] / "shared"  # the source chapters and the real airfoil table
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
+
+
+def framework(name):
+    """Return a framework's module, or skip: tests say which frameworks they did without."""
+    try:
+        return importlib.import_module(f"d2l_rmsprop.{name}")
+    except ImportError as error:
+        if name in os.environ.get("D2L_RMSPROP_REQUIRE", "").split(","):
+            raise  # this environment was made for it
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=FRAMEWORKS)
+def d2l(request):
+    """Each framework in turn, as a chapter imports it."""
+    return framework(request.param)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    matplotlib.pyplot.close("all")
+
+
+@pytest.fixture
+def airfoil_folder(monkeypatch):
+    folder = SHARED / "data"
+    if not (folder / "airfoil_self_noise.dat").is_file():
+        pytest.skip("the real airfoil table is not in ../shared/data")
+    monkeypatch.setenv("D2L_RMSPROP_DATA", str(folder))
+    return folder
+
+
+def parameter(d2l, value, grad=None):
+    """Return a parameter of this framework with ``value`` and, where given, a gradient."""
+    name = d2l.__name__.rpartition(".")[2]
+    if name == "torch":
+        x = d2l.torch.tensor(value, requires_grad=True)
+        x.grad = None if grad is None else d2l.torch.tensor(grad)
+    elif name == "mxnet":
+        x = d2l.np.array(value, dtype=value.dtype)
+        if grad is not None:
+            x.attach_grad()
+            x.grad[()] = d2l.np.array(grad, dtype=grad.dtype)
+    else:
+        x = d2l.tf.Variable(value) if name == "tensorflow" else d2l.Variable(value)
+        x.grad = None if grad is None else d2l.from_numpy(grad)
+    return x
+
+
+def state(d2l, value):
+    name = d2l.__name__.rpartition(".")[2]
+    return d2l.np.array(value, dtype=value.dtype) if name == "mxnet" else d2l.variable(
+        d2l.from_numpy(value.copy())
+    )
+
+
+@contextlib.contextmanager
+def precision(d2l, dtype):
+    """JAX has float64 only where it is switched on; the others always."""
+    jax = getattr(d2l, "jax", None)
+    if jax is None or dtype != "float64":
+        yield
+        return
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", False)
