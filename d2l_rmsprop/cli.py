@@ -194,11 +194,14 @@ def _print_table(rows, verdicts):
     def show(value, form):
         return "-" if value is None else format(value, form)
 
+    def show_loss(curve):
+        return show(curve and curve.losses[-1], ".6f" if curve and curve.losses[-1] < 10 else ".3g")
+
     for row in rows:
         curves = (row.scratch, row.builtin)
         table.add_row(
             f"{row.backend} {row.version or '-'}",
-            *(show(curve and curve.losses[-1], ".6f") for curve in curves),
+            *(show_loss(curve) for curve in curves),
             *(show(curve and min(curve.epoch_seconds), ".3f") for curve in curves),
             *(show(row.difference(other), ".1e") for other in ("builtin", "reference")),
             {True: "inside", False: "outside", None: "-"}[row.eps_in_sqrt],

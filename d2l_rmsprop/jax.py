@@ -103,16 +103,19 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
         for x, g in zip(params, _gradients([x.value for x in params], X, y), strict=True):
             x.grad = g
         trainer_fn(params, states, hyperparams)
-        return [*params, *states]
+        return params, states
 
     traced = jax.jit(advance)
 
-    def traced_step(X, y):  # a trace changes copies of the variables; bring their values back
-        for old, new in zip([*params, *states], traced(params, states, X, y), strict=True):
-            old.value = new.value
+    def step(X, y):
+        if getattr(trainer_fn, "traceable", False):
+            # a trace changes copies of the variables; bring their values back
+            new_params, new_states = traced(params, states, X, y)
+            for old, new in zip([*params, *states], [*new_params, *new_states], strict=True):
+                old.value = new.value
+        else:
+            advance(params, states, X, y)
 
-    traceable = getattr(trainer_fn, "traceable", False)
-    step = traced_step if traceable else lambda X, y: advance(params, states, X, y)
     return step, lambda: (numpy(w), numpy(b))
 
 

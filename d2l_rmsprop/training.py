@@ -51,8 +51,6 @@ def fit(
     is evaluated in float64 over all examples, each time ``record_every`` more have been seen and
     at the end.
     """
-    if not isinstance(num_epochs, (int, np.integer)) or num_epochs < 1:
-        raise ValueError(f"num_epochs is {num_epochs!r}; it must be a whole number >= 1.")
     if isinstance(data_iter, Iterator):
         raise TypeError(
             f"data_iter is a {type(data_iter).__name__}, which can be read only once; "
@@ -182,13 +180,25 @@ def train_concise_ch11(d2l, trainer, hyperparams, data_iter, num_epochs=2, *, se
 
 
 def _train(make_step, data_iter, num_epochs, seed):
-    animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], ylim=[0.22, 0.35])
-    history = fit(make_step, data_iter, num_epochs, seed=seed, on_record=animator.add)
-    animator.flush()
+    history = _fit_and_draw(make_step, data_iter, num_epochs, {"ylim": [0.22, 0.35]}, seed=seed)
     print(
         f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
     )
     return history.times, history.losses
+
+
+def _fit_and_draw(make_step, data_iter, num_epochs, picture, **options):
+    _check_count(num_epochs=num_epochs)
+    animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], **picture)
+    history = fit(make_step, data_iter, num_epochs, on_record=animator.add, **options)
+    animator.flush()
+    return history
+
+
+def _check_count(**counts):
+    for name, value in counts.items():
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1.")
 
 
 def optimize(d2l, batch_size, lr, gamma, num_epochs, log_interval):
@@ -197,19 +207,18 @@ def optimize(d2l, batch_size, lr, gamma, num_epochs, log_interval):
     The start is w ~ N(0, 1), b = 0; eps is 1e-8. The loss is recorded at the start and every
     ``log_interval`` examples. Prints and returns what was found: Fit(w, b, losses).
     """
+    _check_count(log_interval=log_interval)
     hyperparams = {"lr": lr, "gamma": gamma, "eps": 1e-8}
     states = d2l.init_rmsprop_states(2)
-    animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], yscale="log")
-    history = fit(
+    history = _fit_and_draw(
         lambda w, b: d2l.linreg_step(rmsprop, states, hyperparams, w, b),
         d2l.load_array(linear_problem(), batch_size),
         num_epochs,
+        {"yscale": "log"},
         start_scale=1,
         record_every=log_interval,
         record_start=True,
-        on_record=animator.add,
     )
-    animator.flush()
     found = Fit(history.w.reshape(-1), float(history.b[0]), history.losses)
     print(f"w: {found.w}, b: {found.b:.4f}, loss: {found.losses[-1]:.4e}")
     return found

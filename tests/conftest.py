@@ -1,13 +1,15 @@
 import contextlib
 import importlib
 import os
-import warnings
 from pathlib import Path
 
 import matplotlib
-import pytest
 
 matplotlib.use("agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import pytest  # noqa: E402
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
@@ -34,7 +36,7 @@ def d2l(request):
 @pytest.fixture(autouse=True)
 def close_figures():
     yield
-    matplotlib.pyplot.close("all")
+    plt.close("all")
 
 
 @pytest.fixture

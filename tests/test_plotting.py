@@ -1,0 +1,146 @@
+"""The pictures hold what was asked for, in a script and in a notebook."""
+
+import io
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import framework
+
+from d2l_rmsprop.plotting import Accumulator, Animator, Timer, plot, train_2d
+
+
+def points(line):
+    return np.column_stack(line.get_data()).tolist()
+
+
+def test_plot_draws_one_curve_or_several(d2l):
+    x = d2l.arange(0.0, 3.0, 1.0)
+    d2l.plot(x, [x**2, 2 * x], "x", "y", legend=["square", "double"], xlim=[0, 2], yscale="linear")
+    axes = plt.gca()
+    assert [points(line) for line in axes.lines] == [
+        [[0, 0], [1, 1], [2, 4]],
+        [[0, 0], [1, 2], [2, 4]],
+    ]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xlim()) == ("x", "y", (0, 2))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["square", "double"]
+    d2l.plot([x, [5.0, 6.0]], [[f**2 for f in x], [1.0, 2.0]], fmts=["-", "-o"])
+    assert points(plt.gca().lines[1]) == [[5, 1], [6, 2]]
+    d2l.plot([3.0, 1.0])
+    assert points(plt.gca().lines[0]) == [[0, 3], [1, 1]]
+
+
+def test_plot_says_when_x_and_y_do_not_pair():
+    with pytest.raises(ValueError, match="X has 2 curves and Y has 3"):
+        plot([[1], [2]], [[1], [2], [3]])
+
+
+def test_the_animator_keeps_what_it_draws():
+    animator = Animator(xlabel="epoch", ylabel="loss", legend=["a", "b"], xlim=[0, 2])
+    animator.add(0.5, (1, 2))
+    animator.add(1, (3, None))
+    assert animator.X == [[0.5, 1], [0.5]] and animator.Y == [[1, 3], [2]]
+    assert [points(line) for line in animator.axes[0].lines] == [[[0.5, 1], [1, 3]], [[0.5, 2]]]
+    assert animator.axes[0].get_xlim() == (0, 2) and animator.axes[0].get_ylabel() == "loss"
+    animator.fig.savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "losses, kept",
+    [([0.45, 0.3, 0.25], True), ([20, 5, 4], False), ([0.3, 0.01], False), ([0.3, np.nan], True)],
+)
+def test_an_ylim_gives_way_to_a_curve_that_it_would_hide(losses, kept):
+    animator = Animator(ylim=[0.22, 0.35])
+    for x, loss in enumerate(losses):
+        animator.add(x, loss)
+    low, high = animator.axes[0].get_ylim()
+    if kept:
+        assert (low, high) == (0.22, 0.35)
+    else:
+        assert low <= min(losses) and max(losses) <= high
+
+
+class Shell:
+    """As much of IPython's shell as the Animator uses."""
+
+    kernel = True
+
+    def __init__(self):
+        self.events, self.callbacks = self, []
+
+    def register(self, event, callback):
+        assert event == "post_execute"
+        self.callbacks.append(callback)
+
+    def unregister(self, event, callback):
+        self.callbacks.remove(callback)
+
+
+def test_in_a_notebook_one_picture_is_updated_a_few_times_a_second(monkeypatch):
+    pytest.importorskip("IPython")
+    shown, shell = [], Shell()
+
+    class Handle:
+        def update(self, figure):
+            shown.append("update")
+
+    monkeypatch.setattr("d2l_rmsprop.plotting._in_notebook", lambda: shell)
+    monkeypatch.setattr("d2l_rmsprop.plotting.use_svg_display", lambda: None)
+    monkeypatch.setattr(
+        "IPython.display.display", lambda figure, display_id: shown.append("first") or Handle()
+    )
+    animator = Animator()
+    assert plt.get_fignums() == []  # else the notebook would show it a second time
+    start = time.perf_counter()
+    for x in range(1000):
+        animator.add(x, x)
+    seconds = time.perf_counter() - start
+    (end_of_cell,) = shell.callbacks
+    end_of_cell()
+    assert shown[0] == "first" and set(shown[1:]) <= {"update"} and len(shown) >= 2
+    assert len(shown) <= 2 + seconds / 0.25
+    assert shell.callbacks == []
+    animator.add(1000, 1)  # the next cell goes on
+    assert len(shell.callbacks) == 1
+
+
+def test_train_2d_takes_numbers_and_arrays_of_one_number(d2l):
+    def trainer(x1, x2, s1, s2, f_grad):
+        g1, g2 = f_grad(x1, x2)
+        return x1 - 0.1 * g1, d2l.tensor([1.5]), 0, 0
+
+    results = d2l.train_2d(trainer, steps=2, f_grad=lambda x1, x2: (2 * x1, 4 * x2))
+    assert results[0] == (-5, -2) and results[1][0] == -4.0 and len(results) == 3
+    d2l.show_trace_2d(lambda x1, x2: d2l.square(x1) + 2 * x2**2, results)
+    (path,) = plt.gca().lines
+    np.testing.assert_allclose(points(path), [[-5, -2], [-4, 1.5], [-3.2, 1.5]], rtol=1e-6)
+    assert (plt.gca().get_xlabel(), plt.gca().get_ylabel()) == ("x1", "x2")
+    assert plt.gca().get_ylim()[1] > 1.5  # the picture grows where the path leaves it
+
+
+def test_a_path_that_diverges_is_drawn_as_far_as_it_can_be():
+    d2l = framework("numpy")
+    d2l.show_trace_2d(lambda x1, x2: x1**2, [(-5, -2), (1e300, -1e300), (np.inf, np.nan)])
+    assert plt.gca().get_xlim() == (-5.5, 1.0)
+
+
+def test_rmsprop_2d_is_a_trainer():
+    (first, *_, last) = train_2d(framework("numpy").rmsprop_2d)
+    assert first == (-5, -2) and 0.1 * last[0] ** 2 + 2 * last[1] ** 2 < 2e-5
+
+
+def test_timer_and_accumulator():
+    timer = Timer()
+    time.sleep(0.01)
+    assert timer.stop() >= 0.01
+    timer.start()
+    timer.stop()
+    assert timer.cumsum() == pytest.approx([timer.times[0], sum(timer.times)])
+    assert timer.sum() == sum(timer.times) and timer.avg() == sum(timer.times) / 2
+    metric = Accumulator(2)
+    metric.add(1, 2)
+    metric.add(np.float32(3), 4)
+    assert (metric[0], metric[1]) == (4, 6)
+    metric.reset()
+    assert metric[0] == 0
