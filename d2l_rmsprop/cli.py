@@ -12,6 +12,8 @@ import click
 
 from . import __version__
 from .backend import BACKENDS, load
+from .cli_notebook import notebook
+from .files import write
 
 
 class OutputFile(click.ParamType):
@@ -36,16 +38,6 @@ class OutputFile(click.ParamType):
             self.fail(f"{value!r} cannot be written ({reason}); name another file.", param, ctx)
 
 
-def write(path, content):
-    """Write bytes to a file, whole or not at all."""
-    if path.exists() and not path.is_file():  # a device or a pipe has no whole
-        path.write_bytes(content)
-        return
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 def main():
@@ -53,6 +45,9 @@ def main():
     # TensorFlow's notices, which no one on a command line can act on
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+main.add_command(notebook)
 
 
 @main.command()

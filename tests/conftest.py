@@ -7,8 +7,8 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-import pytest  # noqa: E402
+import matplotlib.pyplot as plt
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -67,8 +67,10 @@ def parameter(d2l, value, grad=None):
 
 def state(d2l, value):
     name = d2l.__name__.rpartition(".")[2]
-    return d2l.np.array(value, dtype=value.dtype) if name == "mxnet" else d2l.variable(
-        d2l.from_numpy(value.copy())
+    return (
+        d2l.np.array(value, dtype=value.dtype)
+        if name == "mxnet"
+        else d2l.variable(d2l.from_numpy(value.copy()))
     )
 
 

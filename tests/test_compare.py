@@ -126,8 +126,9 @@ def test_settings_reach_the_training(tmp_path):
     args += ("--epochs", 1, "--batch-size", 100, "--seed", 7)
     run("compare", "--backend", "numpy", *args, "--json", tmp_path / "c.json")
     (row,) = json.loads((tmp_path / "c.json").read_text())
-    from d2l_rmsprop.data import linear_problem
     from test_training import by_hand, rmsprop_by_hand
+
+    from d2l_rmsprop.data import linear_problem
 
     expected = by_hand(*linear_problem(), rmsprop_by_hand(0.1, 0.5, 1e-4), 100, 1, 7)
     np.testing.assert_allclose(row["scratch"]["losses"], expected, rtol=1e-6)

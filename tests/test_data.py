@@ -31,7 +31,7 @@ def cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server on this machine that answers as its ``behaviour`` says, and DATA_HUB points to it."""
+    """A server on this machine, which DATA_HUB points to; it answers as ``behaviour`` says."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

@@ -8,12 +8,44 @@ import numpy as np
 import pytest
 from conftest import FRAMEWORKS, framework
 
-NAMES = """
-    zeros ones arange tensor normal numpy square sqrt reshape reduce_sum reduce_mean size linreg
-    squared_loss load_array evaluate_loss Timer Accumulator Animator plt plot set_figsize set_axes
-    train_2d show_trace_2d get_data_ch11 train_ch11 train_concise_ch11 DATA_HUB DATA_URL download
-    rmsprop init_rmsprop_states rmsprop_2d leaky_average_weights optimize
-""".split()
+NAMES = [
+    "zeros",
+    "ones",
+    "arange",
+    "tensor",
+    "normal",
+    "numpy",
+    "square",
+    "sqrt",
+    "reshape",
+    "reduce_sum",
+    "reduce_mean",
+    "size",
+    "linreg",
+    "squared_loss",
+    "load_array",
+    "evaluate_loss",
+    "Timer",
+    "Accumulator",
+    "Animator",
+    "plt",
+    "plot",
+    "set_figsize",
+    "set_axes",
+    "train_2d",
+    "show_trace_2d",
+    "get_data_ch11",
+    "train_ch11",
+    "train_concise_ch11",
+    "DATA_HUB",
+    "DATA_URL",
+    "download",
+    "rmsprop",
+    "init_rmsprop_states",
+    "rmsprop_2d",
+    "leaky_average_weights",
+    "optimize",
+]
 ARGUMENTS = {
     "train_ch11": "trainer_fn states hyperparams data_iter feature_dim num_epochs",
     "train_concise_ch11": "trainer hyperparams data_iter num_epochs",

@@ -107,7 +107,7 @@ def test_in_a_notebook_one_picture_is_updated_a_few_times_a_second(monkeypatch):
 
 def test_train_2d_takes_numbers_and_arrays_of_one_number(d2l):
     def trainer(x1, x2, s1, s2, f_grad):
-        g1, g2 = f_grad(x1, x2)
+        g1, _ = f_grad(x1, x2)
         return x1 - 0.1 * g1, d2l.tensor([1.5]), 0, 0
 
     results = d2l.train_2d(trainer, steps=2, f_grad=lambda x1, x2: (2 * x1, 4 * x2))

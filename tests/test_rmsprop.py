@@ -14,7 +14,9 @@ import d2l_rmsprop
 runs = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**32 - 1),
-        "shapes": st.lists(st.sampled_from([(), (1,), (7,), (3, 2), (2, 1, 3)]), min_size=1, max_size=3),
+        "shapes": st.lists(
+            st.sampled_from([(), (1,), (7,), (3, 2), (2, 1, 3)]), min_size=1, max_size=3
+        ),
         "steps": st.integers(1, 25),
         "scale": st.sampled_from([1e-4, 1e-2, 1.0, 100.0]),
         # exact in float32, which some built-ins keep them in whatever the arrays are
@@ -130,7 +132,9 @@ def test_equals_the_frameworks_own(name, dtype, run):
     with precision(d2l, dtype):
         start, gradients = start_and_gradients(run, dtype)
         lr, gamma, eps = run["lr"], run["gamma"], run["eps"]
-        found = ours(d2l, start, gradients, lr=lr, gamma=gamma, eps=eps, eps_in_sqrt=d2l.EPS_IN_SQRT)
+        found = ours(
+            d2l, start, gradients, lr=lr, gamma=gamma, eps=eps, eps_in_sqrt=d2l.EPS_IN_SQRT
+        )
         expected = BUILTINS[name](d2l, start, gradients, lr, gamma, eps)
     _, path = formula(start, gradients, lr, gamma, eps, d2l.EPS_IN_SQRT)
     assert_close(found, expected, path, TOLERANCE[dtype])
@@ -181,8 +185,10 @@ def test_half_precision(name, dtype):
         x, s = d2l.Variable(start.astype(dtype)), d2l.Variable(np.zeros(5, dtype))
         x.grad = g.astype(dtype)
     else:
-        cast = (lambda a: d2l.tf.cast(a, dtype)) if name == "tensorflow" else (
-            lambda a: d2l.jnp.asarray(a, dtype)
+        cast = (
+            (lambda a: d2l.tf.cast(a, dtype))
+            if name == "tensorflow"
+            else (lambda a: d2l.jnp.asarray(a, dtype))
         )
         x, s = d2l.variable(cast(start)), d2l.variable(cast(np.zeros(5)))
         x.grad = cast(g)
@@ -196,7 +202,9 @@ def test_half_precision(name, dtype):
 
 
 def test_without_memory_and_epsilon_it_is_sign_descent(d2l):
-    (x,) = ours(d2l, [np.float32([1, 1, 1])], [[np.float32([5, -0.01, 300])]], lr=0.5, gamma=0, eps=0)
+    (x,) = ours(
+        d2l, [np.float32([1, 1, 1])], [[np.float32([5, -0.01, 300])]], lr=0.5, gamma=0, eps=0
+    )
     np.testing.assert_allclose(x, [0.5, 1.5, 0.5], rtol=1e-6)
 
 

@@ -16,7 +16,9 @@ def cells(language, tab):
     if not found:
         pytest.skip("the source chapters are not in ../shared/seeds")
     code = []
-    for cell in re.findall(r"```\{\.python \.input.*?\}\n(.*?)```", found[0].read_text("utf-8"), re.S):
+    for cell in re.findall(
+        r"```\{\.python \.input.*?\}\n(.*?)```", found[0].read_text("utf-8"), re.S
+    ):
         tabs = re.match(r"#@tab (.*)", cell)
         tabs = tabs[1].split(",") if tabs else ["mxnet"]
         if tab in tabs or "all" in tabs:

@@ -1,0 +1,351 @@
+"""Chapters in the book's Markdown format: which cells one framework gets, and readable prose.
+
+A chapter is Markdown with fences ``{.python .input}`` for code. ``#@tab pytorch`` in a cell, or
+``:begin_tab:`` and ``:end_tab:`` around anything, say which frameworks it is for. Roles such as
+``:numref:`` and ``:cite:`` are references; `cells` turns them into text and links.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, NoReturn
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from .backend import BACKENDS
+
+ALL = frozenset(BACKENDS)
+TABS = {"pytorch" if name == "torch" else name: name for name in BACKENDS}
+
+TAB_LINE = re.compile(r"\s*#\s*@tab\b(.*)")
+SAVE_MARK = re.compile(r"\s*#\s*@save\s*$")
+TAB_BLOCK = re.compile(r"\s*:begin_tab:`([^`]*)`\s*|\s*(:end_tab:)\s*")
+IMPORT_LINE = re.compile(r"^\s*(?:from|import)\s[^#\n]*", re.M)
+
+
+class ChapterError(ValueError):
+    """What is wrong with a chapter, in one sentence, and the file and line where it is."""
+
+    def __init__(self, file: str, line: int, sentence: str):
+        super().__init__(file, line, sentence)
+        self.file, self.line, self.sentence = file, line, sentence
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.sentence}"
+
+
+class Cell(NamedTuple):
+    """One cell of a notebook; ``lines[i]`` is where line i of a code cell stands in the chapter."""
+
+    kind: str
+    source: str
+    lines: list[int]
+
+
+class Block(NamedTuple):
+    """A piece of the source: "prose", "verbatim" (other fences, comments) or "code"."""
+
+    kind: str
+    line: int
+    lines: list[tuple[int, str]]
+    backends: frozenset[str] | None  # None: a code cell that names no framework
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for _, line in self.lines)
+
+
+def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -> list[Cell]:
+    """Return the cells that one framework gets, in order, references resolved.
+
+    ``folder`` is the chapter's folder as the notebook sees it; it is put before relative paths of
+    pictures. Raises ChapterError where the source is malformed or has no code for the framework.
+    """
+    blocks = _read(text, file)
+    have = _have_code(blocks)
+    if backend not in have:
+        tab = next(tab for tab, name in TABS.items() if name == backend)
+        line = next(b.line for b in blocks if b.kind == "code" and b.backends != ALL)
+        why = f"the chapter has no code for {backend}, only for {', '.join(have)}"
+        _fail(file, line, f"{why}; add cells with #@tab {tab}, or choose another framework.")
+    chosen = [block for block in blocks if backend in (block.backends or ())]
+    references = _References(block.text for block in chosen if block.kind == "prose")
+    found: list[Cell] = []
+    for block in chosen:
+        if block.kind == "code":
+            source, lines = block.text, [number for number, _ in block.lines]
+        else:
+            prose = block.kind == "prose"
+            source = references.resolve(block.text, folder) if prose else block.text
+            lines = [block.line]
+        if not source.strip():
+            continue
+        if block.kind != "code" and found and found[-1].kind == "markdown":
+            source = found[-1].source + "\n\n" + source
+            lines = found.pop().lines
+        found.append(Cell("code" if block.kind == "code" else "markdown", source, lines))
+    return found
+
+
+def backends_of(text: str, file: str = "chapter.md") -> list[str]:
+    """Return the frameworks that a chapter has code for; all of them if its code names none."""
+    return _have_code(_read(text, file))
+
+
+def _have_code(blocks: list[Block]) -> list[str]:
+    named = [b.backends or ALL for b in blocks if b.kind == "code" and b.backends != ALL]
+    have = frozenset[str]().union(*named) or ALL
+    return [name for name in BACKENDS if name in have]
+
+
+def _read(text: str, file: str) -> list[Block]:
+    """Cut a chapter into blocks. Fences come from the parser; tabs are found by line, outside them.
+
+    The parser takes a tab's marks for text of a paragraph, so it cannot say where a tab begins.
+    """
+    text = re.sub(r"\r\n?", "\n", text).rstrip() + "\n"
+    tokens = MarkdownIt("commonmark").disable("inline").parse(text)
+    fixed = {token.map[0]: token for token in tokens if token.map and _is_fixed(token)}
+    lines = text.split("\n")[:-1]
+    blocks: list[Block] = []
+    tab: frozenset[str] | None = None
+    opened, hang, tabbed, number = 0, 0, False, 0
+    while number < len(lines):
+        token = fixed.get(number)
+        first, number = number, token.map[1] if token and token.map else number + 1
+        numbered = list(enumerate(lines[first:number], first + 1))
+        if token and token.type == "fence":
+            body = _fence_body(token, file)
+            info = set(token.info.strip("{} ").split())
+            if {".python", ".input"} <= info:
+                source, tag = _read_cell(body, file)
+                tabbed |= tag is not None
+                backends = tab if tag is None else tag & (tab or ALL)
+                if tag and not backends:
+                    why = f"this cell's #@tab is none of its tab's, line {opened}"
+                    _fail(file, first + 1, f"{why}; change one of them.")
+                blocks.append(Block("code", first + 1, source, backends))
+                # prose that goes on in a list after its cell is no longer in the list
+                hang = lines[first].index(token.markup) if token.level else 0
+                continue
+            if ".output" in info:
+                continue
+            if "toc" in info:
+                entries = [(n, line.strip()) for n, line in body]
+                numbered = [(n, f"- {line}") for n, line in entries if line and line[0] != ":"]
+        elif not token and lines[first].lstrip().startswith((":begin_tab:", ":end_tab:")):
+            mark = TAB_BLOCK.fullmatch(lines[first])
+            if not mark:
+                _fail(file, number, "a tab's mark stands alone on its line: :begin_tab:`mxnet`")
+            if mark[2] and tab is None:
+                _fail(file, number, "this :end_tab: has no :begin_tab: before it; remove it.")
+            if not mark[2] and tab is not None:
+                _fail(file, number, f"the tab of line {opened} is still open; write :end_tab:")
+            tabbed, opened = True, number
+            tab = None if mark[2] else _backends(mark[1], file, number)
+            continue
+        for n, line in numbered:
+            if line.strip() and line[:hang].strip():
+                hang = 0
+            kind = "verbatim" if token else "prose"
+            last = blocks[-1] if blocks else None
+            if not (last and last.kind == kind and last.backends == (tab or ALL)):
+                last = Block(kind, n, [], tab or ALL)
+                blocks.append(last)
+            last.lines.append((n, line[hang:]))
+    if tab is not None:
+        _fail(file, opened, "this tab is never closed; end it with a line :end_tab:")
+    untagged = frozenset({"mxnet"}) if tabbed else _imported_frameworks(blocks)
+    return [b if b.backends is not None else b._replace(backends=untagged) for b in blocks]
+
+
+def _fail(file: str, line: int, sentence: str) -> NoReturn:
+    raise ChapterError(file, line, sentence)
+
+
+def _is_fixed(token: Token) -> bool:
+    comment = token.type == "html_block" and token.content.lstrip().startswith("<!--")
+    return comment or token.type in ("fence", "code_block")
+
+
+def _fence_body(token: Token, file: str) -> list[tuple[int, str]]:
+    """Return a fence's lines with their numbers, as the parser dedents them."""
+    assert token.map
+    first, end = token.map
+    body = list(enumerate(token.content.split("\n")[:-1], first + 2))
+    if end - first - 2 != len(body):  # the parser ends an open fence silently
+        _fail(file, first + 1, f"this fence is never closed; close it with a line {token.markup}")
+    for n, line in body:  # or lets it swallow prose up to the end of the next cell
+        if re.match(rf"\s*{token.markup}[`~]*\s*[^`~\s]", line):
+            why = f"this fence is still open where line {n} opens another"
+            _fail(file, first + 1, f"{why}; close it with a line {token.markup}")
+    return body
+
+
+def _read_cell(
+    body: list[tuple[int, str]], file: str
+) -> tuple[list[tuple[int, str]], frozenset[str] | None]:
+    """Return a code cell's lines without the book's marks, and the frameworks of its #@tab."""
+    source, tag = [], None
+    for n, line in body:
+        if mark := TAB_LINE.fullmatch(line):
+            if tag is not None:
+                _fail(file, n, "a cell has one #@tab line; put the names on it, with commas.")
+            tag = _backends(mark[1], file, n)
+        elif not SAVE_MARK.fullmatch(line):
+            source.append((n, SAVE_MARK.sub("", line)))
+    while source and not source[0][1].strip():
+        source.pop(0)
+    while source and not source[-1][1].strip():
+        source.pop()
+    return source, tag
+
+
+def _backends(names: str, file: str, line: int) -> frozenset[str]:
+    found: set[str] = set()
+    for name in (name.strip() for name in names.split(",")):
+        if name not in TABS and name != "all":
+            _fail(file, line, f"unknown tab {name!r}; use {', '.join(TABS)} or all.")
+        found |= ALL if name == "all" else {TABS[name]}
+    return frozenset(found)
+
+
+def _imported_frameworks(blocks: list[Block]) -> frozenset[str]:
+    """Return the frameworks that a chapter without tabs imports; all of them if it imports none."""
+    code = "\n".join(block.text for block in blocks if block.kind == "code")
+    words = set(re.findall(r"\w+", " ".join(IMPORT_LINE.findall(code))))
+    return (ALL - {"numpy"}) & words or ALL  # every framework's chapters import NumPy
+
+
+# In this order at each place: what is escaped, code and mathematics hide what stands in them.
+TOKEN = re.compile(
+    r"""
+    (?P<dollar>\\\$) | \\.
+    | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
+    | \$\$(?P<display>.+?)\$\$ (?:\s*:eqlabel:`(?P<eqlabel>[^`]+)`[ \t]*)?
+    | \$(?![\s$]) (?:\\.|[^$\\])*? (?<!\s)\$(?!\d)
+    | (?P<money>\$)
+    | :(?P<role>numref|ref|eqref|cite[tp]?|label|eqlabel|width|height):`(?P<key>[^`]+)`
+    """,
+    re.X | re.S,
+)
+ROLE = re.compile(r":(numref|ref|eqref|cite[tp]?):`([^`]+)`")
+OPTION = re.compile(r"\s*:(?:width|height|label|eqlabel):`[^`]+`\s*")
+TABLE_CAPTION = re.compile(r"^:(?!\w+:`)[ \t]*(.+)(?=\n[ \t]*:label:`)", re.M)
+FIGURE = re.compile(r"^([ \t]*)!\[(.*?)\]\((\S+)\)[ \t]*$", re.M | re.S)
+LABEL_KIND = re.compile(r"^(sec|subsec|subsubsec|chap|chapter|fig|img|tab|table|eq)_")
+
+# Jupyter pairs any two dollars of a paragraph as mathematics, escaped ones too
+DOLLAR = "<span>&#36;</span>"
+
+
+class _References:
+    """The labels of a chapter as one framework sees it, and its prose with references resolved."""
+
+    def __init__(self, texts: Iterable[str]):
+        self.titles: dict[str, str] = {}
+        self.linked: set[str] = set()
+        equations = 0
+        for paragraph in (p for text in texts for p in _paragraphs(text)):
+            for token in TOKEN.finditer(paragraph):
+                role, key = token["role"], token["eqlabel"] or token["key"]
+                if token["eqlabel"] or role == "eqlabel":
+                    equations += 1
+                    self.titles.setdefault(key, f"({equations})")
+                elif role == "label":
+                    title = _title(paragraph[: token.start()]) or _in_words(key)
+                    self.titles.setdefault(key, title)
+                elif role in ("numref", "ref", "eqref"):
+                    self.linked.add(key)
+
+    def resolve(self, text: str, folder: str) -> str:
+        found = (self._paragraph(paragraph, folder) for paragraph in _paragraphs(text))
+        return "\n\n".join(paragraph for paragraph in found if paragraph.strip())
+
+    def _paragraph(self, text: str, folder: str) -> str:
+        anchors = []  # before the paragraph, so that a link shows the whole figure or table
+
+        def replace(token: re.Match[str]) -> str:
+            role, key = token["role"], token["eqlabel"] or token["key"]
+            if token["dollar"] or token["money"]:
+                return DOLLAR
+            if key is None:
+                return token[0]
+            if (token["eqlabel"] or role in ("label", "eqlabel")) and key in self.linked:
+                anchors.append(f'<a id="{key}"></a>')
+            if token["eqlabel"]:
+                return self._equation(token)
+            if role in ("numref", "ref", "eqref") and key in self.titles:
+                return f"[{self.titles[key]}](#{key})"
+            return self.titles[key] if role == "eqlabel" else _mention(role, key)
+
+        def show(figure: re.Match[str]) -> str:
+            indent, caption, path = figure.groups()
+            if folder and not re.match(r"\w+:|[/#]", path):
+                path = posixpath.normpath(posixpath.join(folder, path))
+            return f"{indent}![{caption}]({path})\n\n{indent}{caption}"
+
+        text = TOKEN.sub(replace, TABLE_CAPTION.sub(r"\n\1", text))
+        return "\n\n".join([*anchors, FIGURE.sub(show, text).strip("\n")])
+
+    def _equation(self, token: re.Match[str]) -> str:
+        """Number an equation, and give it lines of its own: beside text it would turn inline."""
+        body, number = token["display"], self.titles[token["eqlabel"]][1:-1]
+        before = token.string[: token.start()].rpartition("\n")[2].strip()
+        after = token.string[token.end() :].partition("\n")[0].strip()
+        end = "\n" if body.endswith("\n") else ""
+        display = rf"$${body.rstrip()} \tag{{{number}}}{end}$$"
+        return "\n\n" * bool(before) + display + "\n\n" * bool(after)
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Split prose at blank lines; an option or a label goes with what stands above it."""
+    found: list[str] = []
+    for part in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")):
+        if found and OPTION.match(part):
+            found[-1] += "\n" + part
+        else:
+            found.append(part)
+    return found
+
+
+def _title(before: str) -> str | None:
+    """Return the heading or caption that a label right after it names."""
+    paragraph = OPTION.sub("\n", before).rstrip()
+    line = paragraph.rpartition("\n")[2].strip()
+    found = (
+        re.fullmatch(r"#+\s+(.+?)[\s#]*", line)
+        or re.search(r"!\[((?:(?!!\[).)*)\]\(\S+\)$", paragraph, re.S)
+        or re.fullmatch(r":\s*(.+)", line)
+    )
+    if not found:
+        return None
+    title = " ".join(found[1].split()).rstrip(".。")
+    return ROLE.sub(lambda role: _mention(*role.groups()), title)
+
+
+def _mention(role: str, key: str) -> str:
+    """Return a reference as plain text, empty for what has none."""
+    if role.startswith("cite"):
+        form = "{} ({})" if role == "citet" else "{}, {}"
+        works = "; ".join(_cite(one.strip(), form) for one in key.split(","))
+        return works if role == "citet" else f"({works})"
+    if role == "eqref":
+        return f"({_in_words(key)})"
+    return _in_words(key) if role in ("numref", "ref") else ""
+
+
+def _cite(key: str, form: str) -> str:
+    """Return "Tieleman and Hinton, 2012" for Tieleman.Hinton.2012; "ea" stands for et al."""
+    *names, year = key.split(".")
+    if not names:
+        return key
+    pair = len(names) == 2 and names[1] != "ea"
+    who = " and ".join(names) if pair else names[0] + " et al." * (len(names) > 1)
+    return form.format(who, year)
+
+
+def _in_words(label: str) -> str:
+    words = LABEL_KIND.sub("", label).replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,195 @@
+"""Jupyter notebooks from chapters: convert, execute, write."""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from nbformat import NotebookNode, v4
+
+from .backend import BACKENDS
+from .chapter import Cell, ChapterError, backends_of, cells
+from .files import write
+
+__all__ = ["ChapterError", "Conversion", "backends_of", "build", "convert", "execute", "read"]
+
+OLD_IMPORT = re.compile(
+    r"^\s*(?:from|import)\s+(?:\w[\w.]*(?:\s+as\s+\w+)?\s*,\s*)*(d2l|utils)\b", re.M
+)
+
+
+class Conversion(NamedTuple):
+    """A notebook and, for each code cell's id, where its lines stand in the chapter."""
+
+    notebook: NotebookNode
+    lines: dict[str, list[int]]
+
+
+def convert(
+    text: str,
+    backend: str,
+    *,
+    file: str = "chapter.md",
+    compat: bool = True,
+    folder: str = "",
+) -> Conversion:
+    """Return a chapter as a notebook for one framework, not executed.
+
+    The same text gives the same bytes.
+
+    Args:
+        text: the chapter's Markdown.
+        backend: one of numpy, torch, tensorflow, mxnet, jax.
+        file: the chapter's name, for errors.
+        compat: whether a chapter that imports ``d2l`` or the first edition's ``utils`` gets a
+            first cell that points these names at this package.
+        folder: the chapter's folder as the notebook sees it, for its pictures.
+
+    Raises:
+        ChapterError: the source is malformed, or has no code for the framework.
+        ValueError: there is no such framework.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown framework {backend!r}; choose one of: {', '.join(BACKENDS)}.")
+    found = cells(text, backend, file, folder)
+    code = "\n".join(cell.source for cell in found if cell.kind == "code")
+    old = set(OLD_IMPORT.findall(code)) if compat else set()
+    if old:
+        source = _compat_source(old, backend)
+        found.insert(0, Cell("code", source, [1] * len(source.split("\n"))))
+    notebook = v4.new_notebook(
+        metadata={
+            "kernelspec": {
+                "display_name": "Python 3 (ipykernel)",
+                "language": "python",
+                "name": "python3",
+            },
+            "language_info": {"name": "python"},
+        }
+    )
+    lines = {}
+    for cell in found:
+        make = v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell
+        same = sum(cell[:2] == other[:2] for other in found[: len(notebook.cells)])
+        # from the content, not the place, so that nbdiff still matches cells after an insertion
+        name = hashlib.sha256(f"{cell.kind} {same} {cell.source}".encode()).hexdigest()[:16]
+        notebook.cells.append(make(cell.source, id=name))
+        lines[name] = cell.lines
+    nbformat.validate(notebook)
+    return Conversion(notebook, lines)
+
+
+def _compat_source(old: set[str], backend: str) -> str:
+    imports, names = [], []
+    if "d2l" in old:
+        imports.append(f"import d2l_rmsprop.{backend}")
+        names.append('sys.modules["d2l"] = d2l_rmsprop')
+        names.append(f'sys.modules["d2l.{backend}"] = d2l_rmsprop.{backend}')
+    if "utils" in old:
+        imports.append("import d2l_rmsprop.first_edition")
+        names.append('sys.modules["utils"] = d2l_rmsprop.first_edition')
+    comment = f"# This chapter imports {' and '.join(sorted(old))}; here d2l_rmsprop stands in."
+    return "\n".join([comment, "import sys", "", *imports, "", *names])
+
+
+def execute(
+    conversion: Conversion, folder: str | Path, *, file: str = "chapter.md", timeout: int = 600
+) -> None:
+    """Run a notebook's cells in ``folder``, each for ``timeout`` seconds at most; fill its outputs.
+
+    Raises ChapterError with the line in the chapter if a cell raises or does not end, or if there
+    is no kernel; the notebook then holds the outputs so far.
+    """
+    try:
+        from jupyter_client.kernelspec import NoSuchKernel
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError
+    except ModuleNotFoundError as error:
+        raise ChapterError(
+            file, 1, f"{error.name} is not installed; run: python -m pip install nbclient ipykernel"
+        ) from error
+
+    notebook, running = conversion.notebook, []
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR"],  # no notice that the local kernel is unencrypted
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_start=lambda cell, cell_index: running.append(cell),
+    )
+    line = 1
+    try:
+        client.execute()
+        return
+    except NoSuchKernel as error:
+        why = f"there is no Jupyter kernel {error.name}; run: python -m pip install ipykernel"
+    except CellExecutionError as error:
+        message = (error.evalue.strip().split("\n") or [""])[0]
+        why = f"{error.ename}: {message}" if message else error.ename
+        line = _raising_line(running[-1], conversion.lines, error.traceback)
+    except CellTimeoutError:
+        why = f"this cell did not end within {timeout} s; give it more with --timeout."
+        line = conversion.lines[running[-1].id][0]
+    except (RuntimeError, TimeoutError) as error:  # DeadKernelError is a RuntimeError
+        why = f"the kernel died: {str(error).strip()}"
+        line = conversion.lines[running[-1].id][0] if running else 1
+    raise ChapterError(file, line, why)
+
+
+def _raising_line(cell: NotebookNode, lines: dict[str, list[int]], traceback: str) -> int:
+    """Return the chapter's line of the last frame in this cell, or else of its first line."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", traceback)
+    frames = re.findall(rf"Cell In\s?\[{cell.execution_count}\], line (\d+)", plain)
+    offset = int(frames[-1]) - 1 if frames else 0
+    return lines[cell.id][offset if offset < len(lines[cell.id]) else 0]
+
+
+def read(chapter: str | Path) -> str:
+    """Return a chapter's text; ChapterError if it is not UTF-8."""
+    data = Path(chapter).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ChapterError(str(chapter), line, "this is not UTF-8; save it as UTF-8.") from None
+
+
+def _to_bytes(notebook: NotebookNode) -> bytes:
+    return nbformat.writes(notebook).encode() + b"\n"
+
+
+def build(
+    chapter: str | Path,
+    backend: str,
+    target: str | Path,
+    *,
+    compat: bool = True,
+    run: bool = False,
+    timeout: int = 600,
+) -> None:
+    """Write a chapter's notebook for one framework to ``target``, executed if ``run``.
+
+    A notebook that fails is written with its outputs so far to NAME.failed.ipynb, and ``target``
+    stays as it was. Raises ChapterError, and OSError where ``target`` cannot be written.
+    """
+    chapter, target = Path(chapter), Path(target)
+    folder = Path(os.path.relpath(chapter.parent, target.parent)).as_posix()
+    conversion = convert(read(chapter), backend, file=str(chapter), compat=compat, folder=folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=target.parent):
+        pass  # an unwritable folder is said before the cells run
+    failed = target.with_suffix(".failed.ipynb")
+    if run:
+        home = chapter.parent if os.access(chapter.parent, os.W_OK) else target.parent
+        try:
+            execute(conversion, home, file=str(chapter), timeout=timeout)
+        except ChapterError:
+            write(failed, _to_bytes(conversion.notebook))
+            raise
+    write(target, _to_bytes(conversion.notebook))
+    if run:
+        failed.unlink(missing_ok=True)
