@@ -1,11 +1,19 @@
 """Puts back numpy.bool, which MXNet 1.9.1 reads and NumPy 1.24 removed. Import before mxnet."""
 
+import sys
+
 import numpy
 
+if sys.version_info >= (3, 13):
+    raise ImportError(
+        "MXNet 1.9.1 runs on Python 3.10 to 3.12, and this is "
+        f"{sys.version_info.major}.{sys.version_info.minor}; make an environment with one of them.",
+        name="mxnet",
+    )
 if int(numpy.__version__.partition(".")[0]) >= 2:
     raise ImportError(
         f"MXNet 1.9.1 needs NumPy below 2 and found {numpy.__version__}; "
-        "install both with: python -m pip install 'd2l-rmsprop[mxnet]'",
+        "install it with: python -m pip install 'd2l-rmsprop[mxnet]'",
         name="numpy",
     )
 if "bool" not in vars(numpy):  # hasattr would warn

@@ -1,0 +1,58 @@
+"""What the project's own files say of each other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import d2l_rmsprop
+from d2l_rmsprop.backend import BACKENDS
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_ci_runs_the_command_that_the_readme_gives():
+    (command,) = re.findall(
+        r"^(python -m pip install tox && .+)$", (ROOT / "README.md").read_text(), re.M
+    )
+    install, run = command.split(" && ")
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert lines.index(install) < lines.index(run)
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {d2l_rmsprop.__version__}\n" in citation
+    assert f"\n## {d2l_rmsprop.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_framework_has_a_module_an_extra_and_a_tox_factor():
+    extras = (ROOT / "pyproject.toml").read_text().partition("optional-dependencies")[2]
+    for name in BACKENDS:
+        assert (ROOT / "d2l_rmsprop" / f"{name}.py").is_file()
+        if name != "numpy":
+            assert f"\n{name} = [" in extras
+            assert f"\n    {name}: {name}\n" in (ROOT / "tox.ini").read_text()
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "training", "data", "plotting"])
+def test_what_is_written_once_names_no_framework(name):
+    source = (ROOT / "d2l_rmsprop" / f"{name}.py").read_text().lower()
+    assert not re.search("torch|tensorflow|mxnet|jax", source)
+
+
+def test_frameworks_read_side_by_side():
+    """The same functions in the same order, so that two files can be compared line by line."""
+    contract = [
+        "version",
+        "linreg",
+        "squared_loss",
+        "apply",
+        "linreg_step",
+        "builtin_step",
+        "builtin_rmsprop",
+    ]
+    for name in BACKENDS:
+        source = (ROOT / "d2l_rmsprop" / f"{name}.py").read_text()
+        defined = re.findall(r"^def (\w+)", source, re.M)
+        assert [function for function in defined if function in contract] == contract
