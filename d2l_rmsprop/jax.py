@@ -17,7 +17,7 @@ from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import use_svg_display
+from .plotting import annotate, use_svg_display
 from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
 
 
@@ -105,11 +105,12 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
         trainer_fn(params, states, hyperparams)
         return params, states
 
+    # rmsprop keeps no state in Python, so it may be traced once
+    traceable = trainer_fn is rmsprop and all(isinstance(s, Variable) for s in states or ())
     traced = jax.jit(advance)
 
     def step(X, y):
-        if getattr(trainer_fn, "traceable", False):
-            # a trace changes copies of the variables; bring their values back
+        if traceable:  # on copies of the variables; bring their values back
             new_params, new_states = traced(params, states, X, y)
             for old, new in zip([*params, *states], [*new_params, *new_states], strict=True):
                 old.value = new.value

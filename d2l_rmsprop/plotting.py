@@ -86,6 +86,12 @@ def _curves(data):
     return [data]
 
 
+def annotate(text, xy, xytext):
+    """Write ``text`` at xytext, with an arrow to xy; both are pairs of numbers."""
+    xy, xytext = ([_number(value) for value in pair] for pair in (xy, xytext))
+    plt.gca().annotate(text, xy=xy, xytext=xytext, arrowprops={"arrowstyle": "->"})
+
+
 class Animator:
     """A picture of curves that grow while training runs: one update in place in a notebook, at
     most four a second; in a script, a figure of pyplot's that is drawn when it is shown or saved.
@@ -231,7 +237,9 @@ def show_trace_2d(d2l, f, results):
     seen = path[np.isfinite(path).all(axis=1) & (np.abs(path) < 20).all(axis=1)]
     low = np.minimum(seen.min(axis=0, initial=np.inf) - 0.5, [-5.5, -3.0])
     high = np.maximum(seen.max(axis=0, initial=-np.inf) + 0.5, [1.0, 1.0])
-    grid = np.meshgrid(*(np.arange(a, b, 0.1, np.float32) for a, b in zip(low, high, strict=True)))
+    grid = np.meshgrid(
+        *(np.linspace(a, b, 70, dtype=np.float32) for a, b in zip(low, high, strict=True))
+    )
     heights = as_numpy(f(*(d2l.tensor(x) for x in grid)))
     plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
     plt.plot(*path.T, "-o", color="#ff7f0e", markersize=4)

@@ -39,9 +39,6 @@ def rmsprop(params, states, hyperparams):
     d2l.apply(update, params, states)
 
 
-rmsprop.traceable = True  # type: ignore[attr-defined]  # it keeps no state in Python, so a compiler may trace it once
-
-
 def init_rmsprop_states(d2l, feature_dim):
     """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,).
 

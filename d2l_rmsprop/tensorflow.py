@@ -18,7 +18,7 @@ from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import use_svg_display
+from .plotting import annotate, use_svg_display
 from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
 
 
@@ -77,17 +77,20 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
             loss = reduce_mean(squared_loss(linreg(X, w, b), y))
         return tape.gradient(loss, params)
 
+    arguments = inspect.signature(trainer_fn).parameters.values()
+    takes_grads = sum(a.default is a.empty for a in arguments) == 4  # the book's own style
+
     def step(X, y):
         grads = gradients(X, y)
-        if len(inspect.signature(trainer_fn).parameters) == 4:  # the book's own style
+        if takes_grads:
             trainer_fn(params, grads, states, hyperparams)
         else:
             for x, g in zip(params, grads, strict=True):
                 x.grad = g
             trainer_fn(params, states, hyperparams)
 
-    if getattr(trainer_fn, "traceable", False):
-        step = tf.function(step, reduce_retracing=True)
+    if trainer_fn is rmsprop:  # it keeps no state in Python, so it may be traced once
+        step = tf.function(step, reduce_retracing=True, autograph=False)
     return step, lambda: (w.numpy(), b.numpy())
 
 

@@ -81,6 +81,7 @@ def fit(
         for X, y in data_iter.epoch(rng) if ours else data_iter:
             if step is None:
                 step, read = make_step(*_start(X, start_scale, rng))
+                timer.start()  # making the first optimizer of a process may take a second
                 if record_start:
                     record()
             step(X, y)

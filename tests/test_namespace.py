@@ -31,6 +31,7 @@ NAMES = [
     "plt",
     "plot",
     "set_figsize",
+    "annotate",
     "set_axes",
     "train_2d",
     "show_trace_2d",

@@ -1,5 +1,7 @@
 """One loop: the same start, the same minibatches, the same loss, whoever takes the step."""
 
+import functools
+
 import numpy as np
 import pytest
 from conftest import framework
@@ -219,6 +221,48 @@ def test_a_counter_in_hyperparams_advances_at_every_step(d2l):
     hyperparams = HYPERPARAMS | {"t": 0}
     d2l.train_ch11(counted, d2l.init_rmsprop_states(5), hyperparams, d2l.load_array(table(), 10), 5)
     assert calls == list(range(1, 301)) and hyperparams["t"] == 300
+
+
+def test_a_wrapper_of_rmsprop_still_sees_every_step(d2l):
+    steps = []
+
+    @functools.wraps(d2l.rmsprop)
+    def counted(*args):
+        steps.append(1)
+        d2l.rmsprop(*args)
+
+    data_iter = d2l.load_array(table(), 10)
+    d2l.train_ch11(counted, d2l.init_rmsprop_states(5), HYPERPARAMS, data_iter, 5)
+    assert len(steps) == 300
+
+
+def test_a_mistake_in_training_is_one_sentence(d2l):
+    data_iter = d2l.load_array(table(), 10)
+    for states, hyperparams, words in (
+        (d2l.init_rmsprop_states(5), {"gamma": 0.9}, "hyperparams has no 'lr'"),
+        (None, HYPERPARAMS, "2 params and None states"),
+        (d2l.init_rmsprop_states(5)[::-1], HYPERPARAMS, r"states\[0\] has shape \(1,\)"),
+    ):
+        with pytest.raises(ValueError, match=words) as raised:
+            d2l.train_ch11(d2l.rmsprop, states, hyperparams, data_iter, 5)
+        assert "\n" not in str(raised.value)
+
+
+def test_tensorflow_knows_both_styles_with_and_without_defaults():
+    d2l = framework("tensorflow")
+
+    def three(params, states, hyperparams, scale=1):
+        for p in params:
+            p.assign_sub(0.05 * scale * p.grad)
+
+    def four(params, grads, states, hyperparams, scale=1):
+        for p, g in zip(params, grads, strict=True):
+            p.assign_sub(0.05 * scale * g)
+
+    X, y = table()
+    for trainer_fn in (three, four):
+        _, losses = d2l.train_ch11(trainer_fn, None, {}, d2l.load_array((X, y), 10), 5)
+        np.testing.assert_allclose(losses, by_hand(X, y, lambda x, g: x - 0.05 * g), atol=1e-6)
 
 
 def test_states_may_be_none_or_nested(d2l):
