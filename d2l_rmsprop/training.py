@@ -118,11 +118,12 @@ def _start(X, scale, rng):
 
 def half_mse(w, b, minibatches):
     """Return half the mean squared error of X w + b, in float64, over all rows of (X, y) pairs."""
-    w, b = np.float64(w), np.float64(b)
+    w, b = (np.asarray(a, np.float64) for a in (w, b))
     total = rows = 0
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged run says so by its loss
         for X, y in minibatches:
-            error = np.float64(as_numpy(X)) @ w + b - np.float64(as_numpy(y)).reshape(-1, 1)
+            X, y = (np.asarray(as_numpy(a), np.float64) for a in (X, y))
+            error = X @ w + b - y.reshape(-1, 1)
             total += np.square(error).sum()
             rows += len(error)
     return float(total / (2 * rows))

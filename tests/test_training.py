@@ -291,7 +291,7 @@ def test_states_may_be_none_or_nested(d2l):
 def test_half_mse_is_half_the_mean_squared_error():
     X, y = linear_problem()
     w, b = np.float32([[2], [-3.4]]), np.float32([4.2])
-    expected = np.mean((np.float64(X) @ np.float64(w)[:, 0] + np.float64(b) - y) ** 2) / 2
+    expected = np.mean((np.float64(X) @ np.float64(w)[:, 0] + float(b[0]) - y) ** 2) / 2
     assert half_mse(w, b, [(X, y)]) == pytest.approx(expected, rel=1e-12)
     assert half_mse(w, b, [(X[:7], y[:7]), (X[7:], y[7:])]) == pytest.approx(expected, rel=1e-12)
 
