@@ -4,7 +4,7 @@ A chapter imports the framework that it teaches: ``from d2l_rmsprop import torch
 (or ``numpy``, ``tensorflow``, ``mxnet``, ``jax``). Importing this package imports none of them.
 """
 
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
+from .rmsprop import leaky_average_weights, rmsprop, rmsprop_2d
 
 __version__ = "0.1.0"
-__all__ = ["init_rmsprop_states", "leaky_average_weights", "rmsprop", "rmsprop_2d"]
+__all__ = ["leaky_average_weights", "rmsprop", "rmsprop_2d"]
