@@ -25,7 +25,7 @@ def use_svg_display():
     if _in_notebook():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")
+        set_matplotlib_formats("svg", "png")  # JupyterLab shows no SVG of an untrusted notebook
 
 
 def set_figsize(figsize=(3.5, 2.5)):
