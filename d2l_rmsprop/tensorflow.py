@@ -129,12 +129,18 @@ def load_array(data_arrays, batch_size, is_train=True):
     return dataset
 
 
+def evaluate_loss(net, data_iter, loss):
+    """Return the mean of ``loss(net(X), y)`` over all examples; Keras' own losses take y first."""
+    own = isinstance(loss, tf.keras.losses.Loss)
+    ordered = (lambda y_hat, y: loss(y, y_hat)) if own else loss
+    return training.evaluate_loss(_this, net, data_iter, ordered)
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)
-evaluate_loss = _bind(training.evaluate_loss, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)

@@ -326,6 +326,13 @@ def test_evaluate_loss_takes_functions_layers_and_their_own_losses(d2l):
         assert d2l.evaluate_loss(net, data_iter, loss) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_keras_loss_takes_the_labels_first():
+    d2l = framework("tensorflow")
+    loss = d2l.tf.keras.losses.MeanAbsolutePercentageError()  # relative to the label
+    data_iter = d2l.load_array((np.float32([[2], [2]]), np.float32([1, 4])), 2)
+    assert d2l.evaluate_loss(lambda X: X, data_iter, loss) == pytest.approx((100 + 50) / 2)
+
+
 def test_tensorflows_cardinality_counts_the_minibatches():
     d2l = framework("tensorflow")
     data_iter = d2l.load_array(table(), 64)
