@@ -1,5 +1,6 @@
 """The chapter on JAX. ``backend`` says what each name must do."""
 
+import functools
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ except ImportError as error:
 from . import backend, data, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .backend import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
@@ -81,11 +83,38 @@ TYPES = MUTABLE = (Variable,)
 variable = Variable
 
 
-def apply(update, params, states):
+def eager_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value, s.value, x.grad)
+        new_x, new_s = update(x.value, s.value, x.grad, lr)
         x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
         x.grad = None
+
+
+COMPILER = "jax.jit"
+
+
+def compiled_apply(update, params, states, lr):
+    xs, ss = [x.value for x in params], [s.value for s in states]
+    gs = [x.grad for x in params]
+    try:
+        new_xs, new_ss = _compile(update)(xs, ss, gs, lr)
+    except RuntimeError:  # two of them are one buffer, which cannot be given away; copies can
+        new_xs, new_ss = _compile(update)(*jax.tree.map(jnp.copy, (xs, ss, gs)), lr)
+    for x, s, new_x, new_s in zip(params, states, new_xs, new_ss, strict=True):
+        x.value, s.value = new_x, new_s
+        x.grad = None
+
+
+@functools.lru_cache(64)
+def _compile(update):
+    @functools.partial(jax.jit, donate_argnums=(0, 1))  # the new arrays take the old ones' memory
+    def step(xs, ss, gs, lr):
+        new = [update(x, s, g, lr) for x, s, g in zip(xs, ss, gs, strict=True)]
+        new_xs = [new_x.astype(x.dtype) for (new_x, _), x in zip(new, xs, strict=True)]
+        new_ss = [new_s.astype(s.dtype) for (_, new_s), s in zip(new, ss, strict=True)]
+        return new_xs, new_ss
+
+    return step
 
 
 # training
@@ -151,6 +180,7 @@ def builtin_rmsprop(lr, gamma, eps):
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
+apply = _bind(backend.apply, _this)
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 load_array = _bind(data.load_array, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)

@@ -7,6 +7,7 @@ import numpy as np
 from . import backend, data, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .backend import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
@@ -72,9 +73,26 @@ TYPES, MUTABLE = (Variable,), (Variable, np.ndarray)
 variable = Variable
 
 
-def apply(update, params, states):
+def eager_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        x[...], s[...] = update(x.value, getattr(s, "value", s), x.grad)
+        x[...], s[...] = update(x.value, getattr(s, "value", s), x.grad, lr)
+        x.grad = None
+
+
+COMPILER = None
+BLOCK = 2**15  # elements, so that a block and its temporaries stay in the cache
+
+
+def compiled_apply(update, params, states, lr):
+    for x, s in zip(params, states, strict=True):
+        with np.nditer(
+            [x.value, getattr(s, "value", s), x.grad],
+            flags=["external_loop", "buffered", "zerosize_ok"],
+            op_flags=[["readwrite"], ["readwrite"], ["readonly"]],
+            buffersize=BLOCK,
+        ) as blocks:
+            for old_x, old_s, g in blocks:
+                old_x[...], old_s[...] = update(old_x, old_s, g, lr)
         x.grad = None
 
 
@@ -109,6 +127,7 @@ def builtin_rmsprop(lr, gamma, eps):
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
+apply = _bind(backend.apply, _this)
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 load_array = _bind(data.load_array, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)

@@ -31,12 +31,12 @@ def rmsprop(params, states, hyperparams):
     lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
     d2l = backend_of(params, states)
 
-    def update(x, s, g):
+    def update(x, s, g, lr):
         s = gamma * s + (1 - gamma) * d2l.square(g)
         x = x - lr * g / (d2l.sqrt(s + eps) if eps_in_sqrt else d2l.sqrt(s) + eps)
         return x, s
 
-    d2l.apply(update, params, states)
+    d2l.apply(update, params, states, lr)
 
 
 def init_rmsprop_states(d2l, feature_dim):

@@ -1,8 +1,8 @@
 """The chapter on TensorFlow. ``backend`` says what each name must do."""
 
-import sys
-
+import functools
 import inspect
+import sys
 import os
 
 from .backend import missing as _missing
@@ -16,6 +16,7 @@ except ImportError as error:
 from . import backend, data, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .backend import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
@@ -57,12 +58,36 @@ TYPES = MUTABLE = (tf.Variable,)
 variable = tf.Variable
 
 
-def apply(update, params, states):
+def eager_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad))
+        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad), lr)
         x.assign(new_x)
         s.assign(new_s)
         x.grad = None
+
+
+COMPILER = "tf.function and XLA"
+
+
+def compiled_apply(update, params, states, lr):
+    lr = tf.constant(lr, tf.float64)
+    for start in range(0, len(params), 100):  # a hundred in one call; more take long to compile
+        xs, ss = params[start : start + 100], states[start : start + 100]
+        _compile(update)(xs, ss, [tf.convert_to_tensor(x.grad) for x in xs], lr)
+    for x in params:
+        x.grad = None
+
+
+@functools.lru_cache(64)
+def _compile(update):
+    @tf.function(jit_compile=True, autograph=False)
+    def step(xs, ss, gs, lr):
+        for x, s, g in zip(xs, ss, gs, strict=True):
+            new_x, new_s = update(x.value(), s.value(), g, tf.cast(lr, g.dtype))
+            x.assign(new_x)
+            s.assign(new_s)
+
+    return step
 
 
 # training
@@ -139,6 +164,7 @@ def evaluate_loss(net, data_iter, loss):
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
+apply = _bind(backend.apply, _this)
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)
 train_ch11 = _bind(training.train_ch11, _this)

@@ -1,6 +1,10 @@
 """The chapter on PyTorch. ``backend`` says what each name must do."""
 
+import functools
 import sys
+import types
+import warnings
+from collections import defaultdict
 
 from .backend import missing as _missing
 
@@ -12,6 +16,7 @@ except ImportError as error:
 from . import backend, data, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .backend import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
@@ -69,12 +74,74 @@ def variable(a):
 
 
 @torch.no_grad()
-def apply(update, params, states):
+def eager_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x, s, x.grad)
+        new_x, new_s = update(x, s, x.grad, lr)
         x.copy_(new_x)
         s.copy_(new_s)
         x.grad = None  # let go of it; a caller may still hold the buffer
+
+
+COMPILER = "torch.compile"
+SMALL = 10_000  # elements; fewer cost more to call the compiled step for than to gather
+GATHERED = 2**17  # elements in one call, about, so that they stay in the cache
+
+
+@torch.no_grad()
+def compiled_apply(update, params, states, lr):
+    if sum(x.numel() for x in params) < SMALL:  # nothing to gain
+        return eager_apply(update, params, states, lr)
+    step, lr = _compile(update), torch.tensor(lr, dtype=torch.float64)
+    small, elements = defaultdict(list), 0
+    for x, s in zip(params, states, strict=True):
+        g, x.grad = x.grad, None  # let go of it; a caller may still hold the buffer
+        torch.autograd.graph.increment_version(x)  # so that autograd sees the change
+        if not (x.is_contiguous() and s.is_contiguous() and g.is_contiguous()):
+            step(x.data, s.data, g.data, lr)
+            continue
+        # one compilation for every shape; .data, since it tells views of different arrays apart
+        arrays = x.view(-1).data, s.view(-1).data, g.view(-1).data
+        if x.numel() >= SMALL:
+            step(*arrays, lr)
+        else:
+            small[elements // GATHERED, x.dtype, s.dtype, g.dtype, x.device].append(arrays)
+            elements += x.numel()
+    for alike in small.values():
+        xs, ss, gs = zip(*alike, strict=True)
+        x, s = torch.cat(xs), torch.cat(ss)
+        step(x, s, torch.cat(gs), lr)
+        sizes = [a.numel() for a in xs]
+        torch._foreach_copy_(xs, x.split(sizes))
+        torch._foreach_copy_(ss, s.split(sizes))
+
+
+@functools.lru_cache(64)
+def _compile(update):
+    def step(x, s, g, lr):
+        new_x, new_s = update(x, s, g, lr)
+        x.copy_(new_x)
+        s.copy_(new_s)
+
+    # a code object of its own: torch stops compiling one after 8 kinds of arguments
+    step = types.FunctionType(step.__code__.replace(), globals(), closure=step.__closure__)
+    compiled = torch.compile(step, dynamic=True)
+
+    def run(*arrays):
+        nonlocal compiled
+        try:
+            compiled(*arrays)
+        except RuntimeError as error:
+            if compiled is step:
+                raise
+            warnings.warn(
+                "torch.compile does not work here, so the optimizer runs uncompiled; it needs a "
+                f"C++ compiler such as g++ ({str(error).strip().splitlines()[0]}).",
+                stacklevel=2,
+            )
+            compiled = step
+            step(*arrays)
+
+    return run
 
 
 # training
@@ -115,6 +182,7 @@ def builtin_rmsprop(lr, gamma, eps):
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
+apply = _bind(backend.apply, _this)
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 load_array = _bind(data.load_array, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)
