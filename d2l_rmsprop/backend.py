@@ -92,19 +92,20 @@ def backend_of(params, states):
                 f"states[{i}] is a {_type_name(s)}, but params[{i}] is a {_type_name(x)}; "
                 "make the state with d2l.variable(d2l.zeros(shape)) of the same framework."
             )
-        if tuple(s.shape) != tuple(x.shape):
+        shape, grad = tuple(x.shape), getattr(x, "grad", None)
+        if tuple(s.shape) != shape:
             raise ValueError(
-                f"states[{i}] has shape {tuple(s.shape)}, but params[{i}] has shape "
-                f"{tuple(x.shape)}; make each state zeros of its parameter's shape."
+                f"states[{i}] has shape {tuple(s.shape)}, but params[{i}] has shape {shape}; "
+                "make each state zeros of its parameter's shape."
             )
-        if getattr(x, "grad", None) is None:
+        if grad is None:
             raise ValueError(
-                f"params[{i}] of shape {tuple(x.shape)} has no gradient; "
+                f"params[{i}] of shape {shape} has no gradient; "
                 "run the backward pass before each step."
             )
-        if tuple(x.grad.shape) != tuple(x.shape):
+        if tuple(grad.shape) != shape:
             raise ValueError(
-                f"params[{i}] has shape {tuple(x.shape)}, but its gradient {tuple(x.grad.shape)}; "
+                f"params[{i}] has shape {shape}, but its gradient {tuple(grad.shape)}; "
                 "set params[i].grad to an array of the parameter's shape."
             )
     return backend or load("numpy")
