@@ -177,7 +177,7 @@ def compile(trainer_fn):
 
 
 _compiling = contextvars.ContextVar("compiling", default=None)
-_compiled = set()  # what has been compiled once in this process
+_compiled: set[tuple] = set()  # what has been compiled once in this process
 
 
 def apply(d2l, update, params, states, lr):

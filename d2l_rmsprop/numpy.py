@@ -1,6 +1,8 @@
 """The chapter on NumPy, the small default. ``backend`` says what each name must do."""
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -80,20 +82,27 @@ def eager_apply(update, params, states, lr):
 
 
 COMPILER = None
-BLOCK = 2**15  # elements, so that a block and its temporaries stay in the cache
+BLOCK = 2**16  # elements, so that a block and its temporaries stay in the cache
 
 
 def compiled_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        with np.nditer(
-            [x.value, getattr(s, "value", s), x.grad],
-            flags=["external_loop", "buffered", "zerosize_ok"],
-            op_flags=[["readwrite"], ["readwrite"], ["readonly"]],
-            buffersize=BLOCK,
-        ) as blocks:
-            for old_x, old_s, g in blocks:
-                old_x[...], old_s[...] = update(old_x, old_s, g, lr)
+        arrays = x.value, getattr(s, "value", s), np.asarray(x.grad)
+        if x.size > 16 * BLOCK and all(a.flags.c_contiguous for a in arrays):
+            threads = os.cpu_count()
+            parts = zip(*(np.array_split(a.reshape(-1), threads) for a in arrays), strict=True)
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda part: _apply_in_blocks(update, *part, lr), parts))
+        else:
+            _apply_in_blocks(update, *arrays, lr)
         x.grad = None
+
+
+def _apply_in_blocks(update, x, s, g, lr):
+    flags, roles = ["external_loop", "buffered", "zerosize_ok"], ["readwrite"] * 2 + ["readonly"]
+    with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
+        for old_x, old_s, g_block in blocks:
+            old_x[...], old_s[...] = update(old_x, old_s, g_block, lr)
 
 
 # training
