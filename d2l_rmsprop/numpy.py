@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from . import backend, data, plotting, training
+from . import backend, compiling, data, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
-from .backend import compile
+from .compiling import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
@@ -136,7 +136,7 @@ def builtin_rmsprop(lr, gamma, eps):
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
-apply = _bind(backend.apply, _this)
+apply = _bind(compiling.apply, _this)
 init_rmsprop_states = _bind(init_rmsprop_states, _this)
 load_array = _bind(data.load_array, _this)
 get_data_ch11 = _bind(data.get_data_ch11, _this)
