@@ -1,0 +1,90 @@
+"""A chapter's translations are the same chapter: only the words differ."""
+
+import re
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+CHAPTERS = Path(__file__).parents[1] / "chapters"
+TRANSLATIONS = sorted(p for p in CHAPTERS.glob("*/*.md") if p.parent.name != "en")
+FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
+ROLE = re.compile(r":(\w+):`([^`]+)`")
+
+
+def tokens(text, kind):
+    return [t for t in MarkdownIt("commonmark").parse(text) if t.type == kind]
+
+
+def prose(text):
+    lines = text.split("\n")
+    for fence in reversed(tokens(text, "fence")):
+        del lines[slice(*fence.map)]
+    return "\n".join(lines)
+
+
+def code_cells(text):
+    return [(fence.info, fence.content) for fence in tokens(text, "fence")]
+
+
+def heading_levels(text):
+    return [heading.tag for heading in tokens(text, "heading_open")]
+
+
+def formulas(text):
+    return FORMULA.findall(prose(text))
+
+
+def labels_citations_and_tabs(text):
+    return ROLE.findall(prose(text))
+
+
+def names_of_code(text):
+    return re.findall(r"`[^`]+`", ROLE.sub("", prose(text)))
+
+
+def numbers(text):
+    return sorted(re.findall(r"\d+(?:\.\d+)*", FORMULA.sub("", ROLE.sub("", prose(text)))))
+
+
+def list_items(text):
+    return [item.info for item in tokens(text, "list_item_open")]  # "1" in a numbered list
+
+
+def formulas_of_each_exercise(text):
+    exercises = re.findall(r"^1\. .+(?:\n(?!\n|1\. ).+)*", prose(text), re.M)
+    return [FORMULA.findall(exercise) for exercise in exercises]
+
+
+def test_every_language_has_every_chapter():
+    languages = [folder for folder in CHAPTERS.iterdir() if folder.is_dir()]
+    chapters = {folder.name: {p.name for p in folder.glob("*.md")} for folder in languages}
+    assert {"en", "zh", "vi"} <= set(chapters)
+    assert chapters == dict.fromkeys(chapters, chapters["en"])
+
+
+@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize(
+    "part",
+    [
+        code_cells,
+        heading_levels,
+        formulas,
+        labels_citations_and_tabs,
+        names_of_code,
+        numbers,
+        list_items,
+        formulas_of_each_exercise,
+    ],
+)
+def test_a_translation_shares_with_the_english_chapter_its(part, path):
+    english = part((CHAPTERS / "en" / path.name).read_text(encoding="utf-8"))
+    assert english
+    assert part(path.read_text(encoding="utf-8")) == english
+
+
+@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_code_holds_no_words_to_translate(path):
+    code = "".join(content for _, content in code_cells(path.read_text(encoding="utf-8")))
+    assert code.isascii()
+    assert [line for line in code.splitlines() if re.match(r"\s*#(?!@tab)", line)] == []
