@@ -108,7 +108,8 @@ def compiled_apply(update, params, states, lr):
                 new_x, new_s = update(old_x, old_s, g, lr)
                 new_x.copyto(old_x)
                 new_s.copyto(old_s)
-                old_s.wait_to_read()  # or the temporaries of many blocks pile up
+                if start // BLOCK % 8 == 7:
+                    old_s.wait_to_read()  # or the temporaries of many blocks pile up
             _use_up(x)
 
 
