@@ -80,10 +80,14 @@ def variable(a):
 def eager_apply(update, params, states, lr):
     with autograd.pause():
         for x, s in zip(params, states, strict=True):
-            new_x, new_s = update(x, s, x.grad, lr)
-            new_x.copyto(x)  # x[()] = new_x takes seven times as long
-            new_s.copyto(s)
+            _write((x, s), update(x, s, x.grad, lr))
             _use_up(x)
+
+
+def _write(old, new):
+    for a, b in zip(old, new, strict=True):
+        if a is not b:  # an update may return its s as it is
+            b.copyto(a)  # a[()] = b takes seven times as long
 
 
 def _use_up(x):
@@ -105,9 +109,7 @@ def compiled_apply(update, params, states, lr):
             flat = [a.as_nd_ndarray().reshape(-1).as_np_ndarray() for a in (x, s, x.grad)]
             for start in range(0, x.size, BLOCK):
                 old_x, old_s, g = (a[start : start + BLOCK] for a in flat)
-                new_x, new_s = update(old_x, old_s, g, lr)
-                new_x.copyto(old_x)
-                new_s.copyto(old_s)
+                _write((old_x, old_s), update(old_x, old_s, g, lr))
                 if start // BLOCK % 8 == 7:
                     old_s.wait_to_read()  # or the temporaries of many blocks pile up
             _use_up(x)

@@ -142,6 +142,12 @@ def test_an_optimizer_of_ones_own_is_compiled_too(d2l):
     np.testing.assert_allclose(d2l.numpy(params[0]), x - 0.5 * g, rtol=1e-6, atol=1e-6)
 
 
+def test_an_update_may_leave_the_state_as_it_is(d2l, recwarn):
+    _, params, states = random_parameters(d2l, [(3,)])
+    d2l.apply(lambda x, s, g, lr: (x - lr * g, s), params, states, 0.5)
+    assert [w for w in recwarn if "copy an array to itself" in str(w.message)] == []
+
+
 def test_an_optimizer_that_cannot_be_compiled_is_told(d2l):
     with pytest.warns(UserWarning, match="nothing runs as it is"):
         d2l.compile(nothing)([], [], {})
