@@ -25,8 +25,10 @@ def random_parameters(d2l, shapes, dtypes=("float32",), seed=0):
     """Return the values (x, s, g) of each shape in each type, and d2l's params and states."""
     rng = np.random.default_rng(seed)
     values = [
-        tuple(np.asarray(a).astype(dtype) for a in (rng.normal(size=shape), rng.random(shape)))
-        + (np.asarray(rng.normal(size=shape)).astype(dtype),)
+        tuple(
+            np.asarray(draw(size=shape)).astype(dtype)
+            for draw in (rng.normal, rng.random, rng.normal)
+        )
         for shape in shapes
         for dtype in dtypes
     ]
