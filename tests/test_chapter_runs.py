@@ -24,4 +24,4 @@ def test_a_chapter_runs(chapter, name, tmp_path):
     warnings = [o.text for o in outputs if o.get("name") == "stderr"]
     assert [text for text in warnings if "stand-in" not in text] == []
     pictures = [o for o in outputs if any(kind.startswith("image/") for kind in o.get("data", {}))]
-    assert len(pictures) >= 9  # one for each section
+    assert len(pictures) >= 10  # one for each section
