@@ -32,6 +32,7 @@ import inspect
 import math
 import operator
 from numbers import Real
+from typing import Any, NamedTuple
 
 BACKENDS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
 
@@ -105,15 +106,26 @@ def backend_of(params, states):
     return backend or load("numpy")
 
 
+class Hyperparams(NamedTuple):
+    """Hyperparameters as read; in a sweep lr and gamma are arrays with one value for each run."""
+
+    lr: Any
+    gamma: Any
+    eps: float = 1e-6
+    eps_in_sqrt: bool = True
+
+
 def read_hyperparams(hyperparams):
-    """Return (lr, gamma, eps, eps_in_sqrt) from a reader's dict; ValueError names what is wrong."""
+    """Return Hyperparams from a reader's dict; ValueError names what is wrong."""
+    if isinstance(hyperparams, Hyperparams):
+        return hyperparams
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
     eps = _number({"eps": 1e-6, **hyperparams}, "eps")
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
     if eps_in_sqrt not in (True, False):
         raise ValueError(f"hyperparams['eps_in_sqrt'] is {eps_in_sqrt!r}; use True or False.")
-    return lr, gamma, eps, eps_in_sqrt
+    return Hyperparams(lr, gamma, eps, eps_in_sqrt)
 
 
 def _number(hyperparams, key, high=math.inf):

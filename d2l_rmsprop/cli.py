@@ -1,41 +1,17 @@
 """The command line: d2l-rmsprop."""
 
-import io
 import json
 import os
 import re
 import sys
-import tempfile
-from pathlib import Path
 
 import click
 
 from . import __version__
 from .backend import BACKENDS, load
 from .cli_notebook import notebook
-from .files import write
-
-
-class OutputFile(click.ParamType):
-    """A file to be written at the end, tried at the start, before any training."""
-
-    name = "file"
-
-    def __init__(self, suffixes=None):
-        self.suffixes = suffixes  # the endings that it may have
-
-    def convert(self, value, param, ctx):
-        path = Path(value)
-        if self.suffixes and path.suffix.lower() not in self.suffixes:
-            self.fail(f"{value!r} should end in one of: {', '.join(self.suffixes)}.", param, ctx)
-        try:
-            if path.is_dir():
-                raise OSError("it is a folder")
-            with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
-                return path
-        except OSError as error:
-            reason = error.strerror or error
-            self.fail(f"{value!r} cannot be written ({reason}); name another file.", param, ctx)
+from .cli_sweep import sweep
+from .files import FIGURES, OutputFile, write, write_figure
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,6 +24,7 @@ def main():
 
 
 main.add_command(notebook)
+main.add_command(sweep)
 
 
 @main.command()
@@ -108,7 +85,7 @@ def backends():
 @click.option(
     "--figure",
     "figure_file",
-    type=OutputFile([".png", ".svg", ".pdf"]),
+    type=OutputFile(FIGURES),
     help="Draw the curves and their difference into this file.",
 )
 def compare(names, data, json_file, figure_file, **settings):
@@ -141,12 +118,7 @@ def compare(names, data, json_file, figure_file, **settings):
         content = json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False)
         write(json_file, content.encode() + b"\n")
     if figure_file:
-        import matplotlib
-
-        matplotlib.use("agg")
-        picture = io.BytesIO()
-        comparison.draw(rows, settings).savefig(picture, format=figure_file.suffix[1:], dpi=150)
-        write(figure_file, picture.getvalue())
+        write_figure(figure_file, lambda: comparison.draw(rows, settings))
     asked_and_missing = any(row.missing for row in rows if names)
     if asked_and_missing or not all(passed for passed, _ in verdicts):
         sys.exit(1)

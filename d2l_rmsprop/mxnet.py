@@ -22,6 +22,7 @@ from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
 from .plotting import annotate, use_svg_display
 from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
+from .sweep import sweep
 
 
 def version():

@@ -1,0 +1,138 @@
+"""A Dask cluster for joblib, with a bound on every wait that could have no end."""
+
+import contextlib
+import logging
+import socket
+import threading
+from concurrent.futures import BrokenExecutor
+from urllib.parse import urlsplit
+
+WAIT = 3  # seconds for a scheduler to greet, to answer, and to have a worker
+GRACE = 60  # seconds that a running sweep may be without a scheduler or a worker
+
+
+class ClusterError(RuntimeError):
+    """A cluster that cannot be used, or is lost."""
+
+
+@contextlib.contextmanager
+def cluster(scheduler):
+    """Give a joblib backend on the Dask cluster whose scheduler is at ``tcp://HOST:PORT``.
+
+    Raises ClusterError for a scheduler that does not answer or has no worker, within 10 seconds.
+    """
+    _greeted(scheduler)
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ClusterError(
+            "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say it ourselves, once
+    try:
+        client = Client(scheduler, timeout=WAIT, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise _no_scheduler(scheduler, "it greets and then stays silent") from error
+    stopped = threading.Event()
+    try:
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=WAIT)
+        if not client.nthreads():
+            raise ClusterError(
+                f"the cluster at {scheduler} has no workers; start one with: "
+                f"dask worker {scheduler}"
+            )
+        backend = _backend(client)
+        threading.Thread(target=_watch, args=(client, backend, stopped), daemon=True).start()
+        yield backend
+    finally:
+        stopped.set()
+        client.close(timeout=WAIT)
+
+
+def _no_scheduler(scheduler, why):
+    return ClusterError(
+        f"no Dask scheduler answers at {scheduler} ({why}); start one with `dask scheduler`, or "
+        "give the address that it prints, tcp://HOST:PORT."
+    )
+
+
+def _greeted(scheduler):
+    """Look for the greeting that a Dask scheduler sends by itself; Dask would wait far longer."""
+    try:
+        address = urlsplit(scheduler)
+        host, port = address.hostname, address.port
+    except ValueError:
+        host = port = None
+    if not host or not port or address.scheme != "tcp":
+        raise ClusterError(f"scheduler is {scheduler!r}; it must be an address tcp://HOST:PORT.")
+    try:
+        with socket.create_connection((host, port), timeout=WAIT) as connection:
+            connection.settimeout(WAIT)
+            greeting = connection.recv(8)
+    except TimeoutError as error:
+        raise _no_scheduler(scheduler, f"silent for {WAIT} seconds") from error
+    except OSError as error:
+        raise _no_scheduler(scheduler, error.strerror or error) from error
+    # a frame begins with its length, and a greeting is short; HTTP and others begin with letters
+    if len(greeting) < 8 or int.from_bytes(greeting, "little") > 2**16:
+        raise _no_scheduler(scheduler, "what is there speaks another protocol")
+
+
+def _backend(client):
+    from distributed.scheduler import KilledWorker
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        """joblib's, which by itself waits for ever for a task that no worker survives."""
+
+        def submit(self, func, callback=None):
+            future = super().submit(func, callback)
+            pending.add(future)
+
+            def finished(future):
+                pending.discard(future)
+                if error := future.exception():
+                    callback(error)  # joblib calls back for a result only
+
+            future.add_done_callback(finished)
+            return future
+
+        def retrieve_result_callback(self, out):
+            if isinstance(out, ClusterError):
+                raise out
+            if isinstance(out, KilledWorker):
+                raise BrokenExecutor(str(out)) from out
+            if isinstance(out, BaseException):
+                why = out.__cause__ or out
+                reason = " ".join(f"{type(why).__name__}: {why}".split())
+                raise ClusterError(
+                    f"the cluster cannot train ({reason}); install the same d2l-rmsprop on its "
+                    "scheduler and its workers."
+                ) from out
+            return super().retrieve_result_callback(out)
+
+        def effective_n_jobs(self, n_jobs):
+            return max(2, super().effective_n_jobs(n_jobs))  # with 1 joblib trains here, not there
+
+        def fail(self, error):
+            for future in list(pending):
+                future.set_exception(error)
+
+    pending = set()
+    return Backend(client=client)
+
+
+def _watch(client, backend, stopped):
+    """Fail what is pending once the cluster has been without scheduler or workers for long."""
+    missing = 0
+    while not stopped.wait(1):
+        try:
+            found = client.sync(client.scheduler.ncores, callback_timeout=WAIT)
+        except Exception:  # whatever Dask raises for a scheduler that is gone
+            found = None
+        missing = 0 if found else missing + 1
+        if missing >= GRACE:
+            what = "scheduler does not answer" if found is None else "workers are all gone"
+            backend.fail(ClusterError(f"the cluster's {what}; mend it and start again."))
+            return

@@ -1,0 +1,344 @@
+"""The final loss over a grid of learning rates and gammas, and its heat map."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import time
+from concurrent.futures import BrokenExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .backend import Hyperparams, load, read_hyperparams
+from .cluster import ClusterError, cluster
+from .compare import arrays
+from .files import write
+from .rmsprop import rmsprop
+from .training import _check_count, fit
+
+BLOCK = 64  # cells, at most, that a worker trains at once, as columns of one array
+WORTH_PROCESSES = 10**7  # examples that all runs see: fewer take less time than starting processes
+
+
+class SweepError(RuntimeError):
+    """A sweep that cannot start, or has to stop."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the cells of a grid have in common."""
+
+    data: str = "stand-in"
+    num_epochs: int = 2
+    batch_size: int = 10
+    seed: int = 0
+    eps: float = 1e-6
+
+
+@dataclass
+class Grid:
+    """The final losses of a sweep; ``losses[i, j]`` belongs to ``gammas[i]`` and ``lrs[j]``.
+
+    A loss is half the mean squared error over all examples, inf where the run diverged (beyond the
+    numbers of float32) and NaN where it failed: no worker survived it.
+    """
+
+    lrs: list[float]
+    gammas: list[float]
+    losses: np.ndarray
+
+    @property
+    def diverged(self):
+        """Return a boolean array of the shape of losses."""
+        return np.isinf(self.losses)
+
+    @property
+    def failed(self):
+        """Return a boolean array of the shape of losses."""
+        return np.isnan(self.losses)
+
+    @property
+    def best(self):
+        """Return (lr, gamma, loss) of the cell with the lowest loss, or None if all diverged."""
+        if not np.isfinite(self.losses).any():
+            return None
+        i, j = np.unravel_index(np.nanargmin(self.losses), self.losses.shape)
+        return self.lrs[j], self.gammas[i], float(self.losses[i, j])
+
+    def draw(self, axes=None):
+        """Draw the losses as colours on a log scale, with diverged and failed cells hatched."""
+        import matplotlib.pyplot as plt
+        from matplotlib.colors import LogNorm
+        from matplotlib.patches import Patch, Rectangle
+
+        axes = axes or plt.subplots(figsize=(5, 3.7), layout="constrained")[1]
+        finite = self.losses[np.isfinite(self.losses)]
+        if finite.size:
+            low, high = finite.min(), finite.max()
+            top = max(min(high, 1e3 * low), 1.01 * low)  # one huge loss must not hide the others
+            shown = np.ma.masked_invalid(self.losses)
+            image = axes.pcolormesh(shown, norm=LogNorm(low, top), cmap="viridis_r")
+            axes.figure.colorbar(
+                image, ax=axes, label="final loss", extend="max" if high > top else "neither"
+            )
+        marks = []
+        for cells, name, hatch in (
+            (self.diverged, "diverged", "////"),
+            (self.failed, "failed", "xxxx"),
+        ):
+            style = {"facecolor": "white", "edgecolor": "gray", "linewidth": 0, "hatch": hatch}
+            for i, j in np.argwhere(cells):
+                axes.add_patch(Rectangle((j, i), 1, 1, **style))
+            if cells.any():
+                marks.append(Patch(label=f"{name} ({cells.sum()} of {cells.size})", **style))
+        if marks:
+            axes.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        axes.set(xlim=(0, len(self.lrs)), ylim=(0, len(self.gammas)))
+        _label(axes.xaxis, self.lrs, "lr", 2)
+        axes.tick_params("x", rotation=45)
+        _label(axes.yaxis, self.gammas, "gamma", 4)
+        return axes
+
+
+def _label(axis, values, name, digits):
+    """Write up to 8 of the values at the middle of their cells."""
+    places = np.unique(np.linspace(0, len(values) - 1, 8).round().astype(int))
+    axis.set_ticks(places + 0.5, [f"{values[i]:.{digits}g}" for i in places])
+    axis.set_label_text(name)
+
+
+def sweep(
+    lrs, gammas, *, data="stand-in", num_epochs=2, batch_size=10, seed=0, eps=1e-6,
+    jobs=None, scheduler=None, results=None, draw=True,
+):  # fmt: skip
+    """Train ``train_ch11``'s linear model for each lr and gamma; draw and return the final losses.
+
+    Arguments:
+        lrs, gammas: the grid, rising numbers; each lr >= 0, each gamma from 0 to 1.
+        data: "stand-in", "airfoil" or "linear".
+        num_epochs, batch_size, seed: as in ``train_ch11``; the cells share start and minibatches.
+        jobs: the number of processes, by default one for each core, or one alone for a sweep of
+            about a second.
+        scheduler: the address tcp://HOST:PORT of a Dask cluster that trains the cells instead.
+        results: a JSON file to keep the cells in as they finish. A sweep that finds some there
+            goes on from them.
+        draw: False draws nothing; ``Grid.draw`` can do it later.
+
+    NumPy trains the grid on every framework, in float64 and with each sum in one order, so a cell
+    has the same bits in any grid, on any number of cores and on a cluster. It is what train_ch11
+    gives up to rounding where lr is at most 0.01. At larger steps a run is chaotic, and the order
+    of summation alone moves its loss, in float64 too.
+
+    Returns a ``Grid``. Raises ValueError for a bad argument, SweepError for a result file of other
+    settings or a cluster that cannot be used.
+    """
+    lrs, gammas = _axis("lr", lrs), _axis("gamma", gammas)
+    read_hyperparams({"lr": 0, "gamma": 0, "eps": eps})
+    _check_count(num_epochs=num_epochs, batch_size=batch_size, jobs=1 if jobs is None else jobs)
+    settings = Settings(data, int(num_epochs), int(batch_size), int(seed), float(eps))
+    grid = Grid(lrs, gammas, np.full((len(gammas), len(lrs)), np.nan))
+    try:
+        # the cluster first: it answers soon or not at all
+        with cluster(scheduler) if scheduler else contextlib.nullcontext("loky") as workers:
+            Xy = arrays(data)
+            if jobs is None:
+                visits = grid.losses.size * num_epochs * len(Xy[0])
+                jobs = -1 if visits > WORTH_PROCESSES else 1
+            with _kept(results, grid, settings, Xy) as keep:
+                _train(grid, (Xy, settings), {"backend": workers, "n_jobs": jobs}, keep)
+    except ClusterError as error:
+        raise SweepError(str(error)) from error
+    if draw:
+        grid.draw()
+    return grid
+
+
+def _axis(name, values):
+    try:
+        values = [float(value) for value in values]
+        for value in values:
+            read_hyperparams({"lr": 0, "gamma": 0, name: value})
+    except (TypeError, ValueError) as error:
+        reason = str(error).replace(f"hyperparams['{name}']", f"a {name}")
+        raise ValueError(f"the grid is wrong: {reason}") from error
+    if not values:
+        raise ValueError(f"the grid has no {name}; give at least one.")
+    for low, high in itertools.pairwise(values):
+        if low >= high:
+            raise ValueError(f"{name} {high:g} follows {low:g} in the grid; give rising numbers.")
+    return values
+
+
+# training
+
+
+def train_cells(lrs, gammas, Xy, settings):
+    """Return the final losses of as many runs as there are lrs and gammas, one of each for a run.
+
+    The runs are columns: w has shape (d, runs), b (1, runs), lr and gamma (runs,).
+    """
+    X, y = Xy
+    d2l = load("numpy")
+    hyperparams = Hyperparams(np.array(lrs), np.array(gammas), settings.eps)
+
+    def error(X, y, w, b):  # (n, runs)
+        return _sum(X.T[:, :, None] * w[:, None, :]) + b - y[:, None]
+
+    def make_step(*start):
+        params = w, b = [
+            d2l.Variable(np.repeat(np.asarray(a, np.float64).reshape(-1, 1), len(lrs), axis=1))
+            for a in start
+        ]
+        states = [np.zeros(x.shape) for x in params]
+
+        def step(X, y):
+            errors = error(X, y, w.value, b.value)
+            w.grad = _sum(X[:, :, None] * errors[:, None, :]) / len(X)
+            b.grad = _sum(errors[:, None, :]) / len(X)
+            rmsprop(params, states, hyperparams)
+
+        return step, lambda: (w.value, b.value)
+
+    batches = d2l.load_array(Xy, settings.batch_size)
+    with np.errstate(all="ignore"):  # a run that diverges is marked as such
+        end = fit(
+            make_step, batches, settings.num_epochs, seed=settings.seed, record_every=len(X) ** 9
+        )
+        losses = _sum(np.square(error(X, y, end.w, end.b))) / (2 * len(X))
+    return np.where(losses <= np.finfo(np.float32).max, losses, np.inf)
+
+
+# Python's own sum adds in order. The order of NumPy's and of BLAS depends on shapes and processor,
+# and a cell must have the same bits in any grid and on any worker.
+_sum = sum
+
+
+def _train_block(train, cells, lrs, gammas, constants):
+    return cells, train(lrs, gammas, *constants)
+
+
+def _train(grid, constants, workers, keep):
+    """Fill the grid's losses, block by block; a cell that no worker survives stays NaN."""
+    from joblib import Parallel, delayed, parallel_config
+
+    losses = grid.losses.reshape(-1)  # a view
+    gammas, lrs = (a.reshape(-1) for a in np.meshgrid(grid.gammas, grid.lrs, indexing="ij"))
+    todo = np.flatnonzero(np.isnan(losses))
+    blocks = np.array_split(todo, max(-(-len(todo) // BLOCK), min(len(todo), 32), 1))
+    # all at once; the unfinished once more, since a worker may die by chance (a cluster does so by
+    # itself); then what may kill workers alone, to spare the others: each block, each cell
+    together = [blocks] * (2 if workers["backend"] == "loky" else 1)
+    cells_alone = ([[cell]] for block in blocks if len(block) > 1 for cell in block)
+    waves = [*together, *([block] for block in blocks), *cells_alone]
+    with _progress(losses.size, losses.size - todo.size) as advance:
+        for wave in waves:
+            tasks = [
+                delayed(_train_block)(
+                    train_cells, list(cells), list(lrs[cells]), list(gammas[cells]), constants
+                )
+                for cells in wave
+                if np.isnan(losses[cells]).any()
+            ]
+            if not tasks:
+                continue
+            with contextlib.suppress(BrokenExecutor), parallel_config(**workers):
+                parallel = Parallel(return_as="generator_unordered", batch_size=1)
+                for cells, found in parallel(tasks):
+                    losses[cells] = found
+                    advance(len(cells))
+                    keep()
+
+
+@contextlib.contextmanager
+def _progress(total, completed):
+    """Give a function to call with the number of new cells; the bar is on stderr, on a screen."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("", total=total, completed=completed)
+        yield lambda cells: progress.advance(task, cells)
+
+
+# the file of results
+
+
+@contextlib.contextmanager
+def _kept(path, grid, settings, Xy):
+    """Fill the grid from the file, and give a function that keeps its cells there.
+
+    It writes at most once a second; at the end, or when interrupted, the file is written anyway.
+    """
+    if path is None:
+        yield lambda: None
+        return
+    path, written = Path(path), time.monotonic()
+    data_sha256 = hashlib.sha256(b"".join(a.tobytes() for a in Xy)).hexdigest()
+    ours = {**asdict(settings), "data_sha256": data_sha256, "lrs": grid.lrs, "gammas": grid.gammas}
+    _read(path, grid, ours)
+
+    def keep(even_now=False, unfinished=None):
+        nonlocal written
+        if even_now or time.monotonic() - written > 1:
+            content = {"settings": ours, "cells": _cells(grid, unfinished)}
+            try:
+                write(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+            except OSError as error:
+                raise SweepError(f"{path} cannot be written ({error.strerror}).") from error
+            written = time.monotonic()
+
+    keep(even_now=True)  # before any training
+    try:
+        yield keep
+    except BaseException:
+        keep(even_now=True)
+        raise
+    keep(even_now=True, unfinished="failed")
+
+
+def _cells(grid, unfinished):
+    cells = []
+    for i, gamma in enumerate(grid.gammas):
+        for j, lr in enumerate(grid.lrs):
+            loss = float(grid.losses[i, j])
+            status = unfinished if np.isnan(loss) else "diverged" if np.isinf(loss) else "finished"
+            if status:
+                value = loss if status == "finished" else None
+                cells.append({"lr": lr, "gamma": gamma, "loss": value, "status": status})
+    return cells
+
+
+def _read(path, grid, ours):
+    """Fill the grid with the finished and diverged cells of the file, if there is one."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise SweepError(f"{path} cannot be read ({error}); name another file.") from error
+    if not text:
+        return
+    try:
+        content = json.loads(text)
+        theirs = content["settings"]
+        losses = {
+            (cell["lr"], cell["gamma"]): float(cell["loss"] or "inf")
+            for cell in content["cells"]
+            if cell["status"] != "failed"
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise SweepError(f"{path} is not a sweep's file of results; name another file.") from error
+    if other := [name for name in ours if theirs.get(name) != ours[name]]:
+        raise SweepError(
+            f"{path} has the results of another sweep (it differs in {', '.join(other)}); "
+            "name another file."
+        )
+    for i, gamma in enumerate(grid.gammas):
+        for j, lr in enumerate(grid.lrs):
+            grid.losses[i, j] = losses.get((lr, gamma), np.nan)
