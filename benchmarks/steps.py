@@ -111,6 +111,8 @@ def jax(d2l, n, tensors):
 
 
 def mxnet(d2l, n, tensors):
+    import mxnet as mx
+
     values, gradients = ([d2l.np.array(a) for a in group] for group in arrays(n, tensors))
     states, wait = [d2l.zeros(n) for _ in values], d2l.npx.waitall
     for x in values:
@@ -124,7 +126,7 @@ def mxnet(d2l, n, tensors):
 
     def step():
         for x, g, s in zip(*fused, strict=True):
-            d2l.nd.rmsprop_update(x, g, s, lr=0.01, gamma1=0.9, epsilon=1e-6, out=x)
+            mx.nd.rmsprop_update(x, g, s, lr=0.01, gamma1=0.9, epsilon=1e-6, out=x)
         wait()
 
     return ours(d2l, values, states, prepare, wait) | {"rmsprop_update": (prepare, step)}

@@ -6,6 +6,8 @@ A framework is a module of this package, with the same functions in the same ord
     version()           the framework's version as text
     zeros(shape), square(a), sqrt(a), ...
                         the array functions that chapters call, under the names of the book
+    split(a, batch_size)
+                        the minibatches of a NumPy array, as a list of the framework's arrays
     variable(a)         an array of a's shape that can be changed in place
     apply(update, params, states, lr)
                         update(x, s, g, lr) -> new (x, s), of arrays alone, for each parameter x,

@@ -50,19 +50,20 @@ _unavailable: dict[tuple, DataError] = {}  # sources of the airfoil table that f
 class Minibatches:
     """Minibatches (X, y) of native arrays, in a new order at each pass where ``shuffle`` is true.
 
-    ``arrays`` are NumPy arrays of the same length; ``to_native`` makes one the framework's own.
+    ``arrays`` are NumPy arrays of the same length; ``split`` makes one a list of
+    native minibatches (see ``backend``).
     A pass of its own draws its order from a generator seeded with 0; the training functions draw
     it from theirs.
     """
 
-    def __init__(self, arrays, batch_size, shuffle, to_native):
+    def __init__(self, arrays, batch_size, shuffle, split):
         lengths = [len(a) for a in arrays]
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number >= 1.")
         self.arrays, self.batch_size, self.shuffle = arrays, int(batch_size), shuffle
-        self._to_native, self._rng = to_native, np.random.default_rng(0)
+        self._split, self._rng = split, np.random.default_rng(0)
 
     def __len__(self):
         return -(-len(self.arrays[0]) // self.batch_size)
@@ -71,18 +72,22 @@ class Minibatches:
         return self.epoch(self._rng)
 
     def epoch(self, rng):
-        """Yield one pass over all rows, in an order drawn from the NumPy generator ``rng``."""
+        """Return an iterator of one pass over all rows, in an order drawn from ``rng``."""
         rows = len(self.arrays[0])
         order = rng.permutation(rows) if self.shuffle else np.arange(rows)
-        ordered = [a[order] for a in self.arrays]
-        for start in range(0, rows, self.batch_size):
-            yield tuple(self._to_native(a[start : start + self.batch_size]) for a in ordered)
+        # all in one go: to make 150 small arrays one by one takes as long as to train on them
+        return zip(*(self._split(a[order], self.batch_size) for a in self.arrays), strict=True)
+
+
+def split(a, batch_size):
+    """Return the minibatches of an array, views where its framework has them, as a list."""
+    return [a[start : start + batch_size] for start in range(0, len(a), batch_size)]
 
 
 def load_array(d2l, data_arrays, batch_size, is_train=True):
     """Return an iterable of minibatches over arrays of the same length, shuffled for training."""
     arrays = tuple(d2l.numpy(a) for a in data_arrays)
-    return Minibatches(arrays, batch_size, is_train, d2l.from_numpy)
+    return Minibatches(arrays, batch_size, is_train, d2l.split)
 
 
 def get_data_ch11(d2l, batch_size=10, n=1500, *, data=None):

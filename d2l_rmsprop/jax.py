@@ -39,6 +39,10 @@ reshape, size, reduce_sum, reduce_mean = jnp.reshape, jnp.size, jnp.sum, jnp.mea
 from_numpy = jnp.asarray
 
 
+def split(a, batch_size):
+    return jax.device_put(data.split(a, batch_size))
+
+
 def normal(mean=0.0, std=1.0, size=()):
     """Return normal numbers of this shape, drawn by NumPy: JAX keeps no generator of its own."""
     return jnp.asarray(np.random.normal(mean, std, size), jnp.float32)

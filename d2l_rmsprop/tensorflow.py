@@ -39,6 +39,10 @@ reshape, reduce_sum, reduce_mean = tf.reshape, tf.reduce_sum, tf.reduce_mean
 from_numpy = tf.constant
 
 
+def split(a, batch_size):
+    return tf.split(a, [len(rows) for rows in data.split(a, batch_size)]) if len(a) else []
+
+
 def size(a):
     return int(tf.size(a))
 

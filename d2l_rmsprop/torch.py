@@ -39,6 +39,10 @@ sin, cos, tanh, sinh, cosh = torch.sin, torch.cos, torch.tanh, torch.sinh, torch
 from_numpy = torch.from_numpy
 
 
+def split(a, batch_size):
+    return data.split(from_numpy(a), batch_size)
+
+
 def reshape(a, *shape):
     return a.reshape(*shape)
 
