@@ -129,7 +129,8 @@ def _compile(update):
 
     # a code object of its own: torch stops compiling one after 8 kinds of arguments
     step = types.FunctionType(step.__code__.replace(), globals(), closure=step.__closure__)
-    compiled = torch.compile(step, dynamic=True)
+    # as /proc/cpuinfo says: to try each instruction set takes as long again as the compilation
+    compiled = torch.compile(step, dynamic=True, options={"cpp.vec_isa_ok": True})
 
     def run(*arrays):
         nonlocal compiled
