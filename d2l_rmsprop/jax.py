@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise _missing("jax", error) from error
 
-from . import backend, compiling, data, plotting, training
+from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .compiling import compile
@@ -182,6 +182,49 @@ def builtin_rmsprop(lr, gamma, eps):
     return optax.rmsprop, {"learning_rate": lr, "decay": gamma, "eps": eps}
 
 
+# Fashion-MNIST
+
+CHANNEL_AXIS = -1
+
+
+@jax.jit
+def _mlp_gradients(weights, X, y):
+    def loss(weights):
+        W1, b1, W2, b2 = weights
+        log_p = jax.nn.log_softmax(jax.nn.relu(X @ W1 + b1) @ W2 + b2)
+        return -reduce_mean(log_p[arange(len(y)), y])
+
+    return jax.value_and_grad(loss)(weights)
+
+
+def mlp_gradients(params, X, y):
+    loss, grads = _mlp_gradients([x.value for x in params], X, y)
+    for x, g in zip(params, grads, strict=True):
+        x.grad = g
+    return loss
+
+
+def builtin_update(params, gamma, eps):
+    import optax
+
+    optimizer = optax.inject_hyperparams(optax.rmsprop)(learning_rate=0.0, decay=gamma, eps=eps)
+    state = optimizer.init([x.value for x in params])
+
+    @jax.jit
+    def advance(weights, grads, state):
+        updates, state = optimizer.update(grads, state)
+        return optax.apply_updates(weights, updates), state
+
+    def update(lr):
+        nonlocal state
+        state.hyperparams["learning_rate"] = jnp.float32(lr)
+        weights, state = advance([x.value for x in params], [x.grad for x in params], state)
+        for x, value in zip(params, weights, strict=True):
+            x.value = value
+
+    return update
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
@@ -193,4 +236,6 @@ evaluate_loss = _bind(training.evaluate_loss, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)
+load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
+train_mlp = _bind(fashion_mnist.train_mlp, _this)
 show_trace_2d = _bind(plotting.show_trace_2d, _this)

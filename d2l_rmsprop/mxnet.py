@@ -6,13 +6,13 @@ from . import mxnet_numpy
 from .backend import missing as _missing
 
 try:
-    from mxnet import __version__, autograd, gluon, np, npx
+    from mxnet import __version__, autograd, gluon, np, npx, optimizer
 except ImportError as error:
     raise _missing("mxnet", error) from error
 
 npx.set_np()
 
-from . import backend, compiling, data, plotting, training
+from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .compiling import compile
@@ -155,6 +155,35 @@ def builtin_rmsprop(lr, gamma, eps):
     return "rmsprop", {"learning_rate": lr, "gamma1": gamma, "epsilon": eps}
 
 
+# Fashion-MNIST
+
+CHANNEL_AXIS = 1
+
+
+def mlp_gradients(params, X, y):
+    W1, b1, W2, b2 = params
+    for x in params:
+        if x.grad is None:
+            x.attach_grad()
+    with autograd.record():
+        scores = np.dot(npx.relu(np.dot(X, W1) + b1), W2) + b2
+        loss = gluon.loss.SoftmaxCrossEntropyLoss()(scores, y).mean()
+    loss.backward()
+    return loss
+
+
+def builtin_update(params, gamma, eps):
+    rmsprop = optimizer.create("rmsprop", gamma1=gamma, epsilon=eps)
+    updater = optimizer.get_updater(rmsprop)
+
+    def update(lr):
+        rmsprop.set_learning_rate(lr)
+        for i, x in enumerate(params):
+            updater(i, x.grad, x)
+
+    return update
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
@@ -166,4 +195,6 @@ evaluate_loss = _bind(training.evaluate_loss, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)
+load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
+train_mlp = _bind(fashion_mnist.train_mlp, _this)
 show_trace_2d = _bind(plotting.show_trace_2d, _this)

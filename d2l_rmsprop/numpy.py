@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from . import backend, compiling, data, plotting, training
+from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .compiling import compile
@@ -134,6 +134,32 @@ def builtin_rmsprop(lr, gamma, eps):
     return None
 
 
+# Fashion-MNIST
+
+CHANNEL_AXIS = 1
+
+
+def mlp_gradients(params, X, y):
+    W1, b1, W2, b2 = (x.value for x in params)
+    hidden = np.maximum(X @ W1 + b1, 0)
+    scores = hidden @ W2 + b2
+    scores -= scores.max(axis=1, keepdims=True)  # or exp overflows
+    log_p = scores - log(exp(scores).sum(axis=1, keepdims=True))
+    rows = arange(len(y))
+    by_scores = exp(log_p)
+    by_scores[rows, y] -= 1
+    by_scores /= len(y)
+    by_hidden = by_scores @ W2.T * (hidden > 0)
+    grads = X.T @ by_hidden, by_hidden.sum(axis=0), hidden.T @ by_scores, by_scores.sum(axis=0)
+    for x, g in zip(params, grads, strict=True):
+        x.grad = g
+    return -log_p[rows, y].mean()
+
+
+def builtin_update(params, gamma, eps):
+    raise NotImplementedError("NumPy has no built-in optimizer; use builtin=False here.")
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
@@ -145,4 +171,6 @@ evaluate_loss = _bind(training.evaluate_loss, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)
+load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
+train_mlp = _bind(fashion_mnist.train_mlp, _this)
 show_trace_2d = _bind(plotting.show_trace_2d, _this)

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise _missing("tensorflow", error) from error
 
-from . import backend, compiling, data, plotting, training
+from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .compiling import compile
@@ -166,6 +166,39 @@ def evaluate_loss(net, data_iter, loss):
     return training.evaluate_loss(_this, net, data_iter, ordered)
 
 
+# Fashion-MNIST
+
+CHANNEL_AXIS = -1
+
+
+@tf.function(reduce_retracing=True)
+def _mlp_gradients(params, X, y):
+    W1, b1, W2, b2 = params
+    with tf.GradientTape() as tape:
+        scores = tf.nn.relu(X @ W1 + b1) @ W2 + b2
+        loss = reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, scores))
+    return loss, tape.gradient(loss, params)
+
+
+def mlp_gradients(params, X, y):
+    loss, grads = _mlp_gradients(params, X, y)
+    for x, g in zip(params, grads, strict=True):
+        x.grad = g
+    return loss
+
+
+def builtin_update(params, gamma, eps):
+    optimizer = tf.keras.optimizers.RMSprop(rho=gamma, epsilon=eps)
+    optimizer.build(params)
+    apply_gradients = tf.function(lambda grads: optimizer.apply_gradients(zip(grads, params)))  # noqa: B905
+
+    def update(lr):
+        optimizer.learning_rate = lr
+        apply_gradients([x.grad for x in params])
+
+    return update
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
@@ -175,4 +208,6 @@ get_data_ch11 = _bind(data.get_data_ch11, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)
+load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
+train_mlp = _bind(fashion_mnist.train_mlp, _this)
 show_trace_2d = _bind(plotting.show_trace_2d, _this)

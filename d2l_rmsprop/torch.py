@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise _missing("torch", error) from error
 
-from . import backend, compiling, data, plotting, training
+from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
 from .compiling import compile
@@ -185,6 +185,29 @@ def builtin_rmsprop(lr, gamma, eps):
     return torch.optim.RMSprop, {"lr": lr, "alpha": gamma, "eps": eps}
 
 
+# Fashion-MNIST
+
+CHANNEL_AXIS = 1
+
+
+def mlp_gradients(params, X, y):
+    W1, b1, W2, b2 = (x.requires_grad_() for x in params)
+    loss = torch.nn.functional.cross_entropy(torch.relu(X @ W1 + b1) @ W2 + b2, y)
+    loss.backward()
+    return loss.detach()
+
+
+def builtin_update(params, gamma, eps):
+    optimizer = torch.optim.RMSprop(params, alpha=gamma, eps=eps)
+
+    def update(lr):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return update
+
+
 # the chapter's functions, on this framework
 
 _this = sys.modules[__name__]
@@ -196,4 +219,6 @@ evaluate_loss = _bind(training.evaluate_loss, _this)
 train_ch11 = _bind(training.train_ch11, _this)
 train_concise_ch11 = _bind(training.train_concise_ch11, _this)
 optimize = _bind(training.optimize, _this)
+load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
+train_mlp = _bind(fashion_mnist.train_mlp, _this)
 show_trace_2d = _bind(plotting.show_trace_2d, _this)
