@@ -154,6 +154,7 @@ def test_a_folder_without_the_files_is_said_with_what_was_looked_for_where(folde
         ),
         (IMAGES, gzip.compress(CONTENTS[IMAGES][:-1] + b"?"), "is not Fashion-MNIST's"),
     ],
+    ids=lambda value: "file" if isinstance(value, bytes) else None,  # packed bytes hold the time
 )
 def test_a_bad_file_is_refused_and_named(folder, name, content, words):
     (folder / f"{name}.gz").write_bytes(content)
