@@ -117,7 +117,7 @@ def execute(
         notebook,
         timeout=timeout,
         record_timing=False,
-        extra_arguments=["--log-level=ERROR"],  # no notice that the local kernel is unencrypted
+        extra_arguments=["--log-level=CRITICAL"],  # its troubles at the end are not the reader's
         resources={"metadata": {"path": str(folder)}},
         on_cell_start=lambda cell, cell_index: running.append(cell),
     )

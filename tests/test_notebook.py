@@ -379,7 +379,7 @@ def test_a_notebook_runs_in_its_chapters_folder(tmp_path):
     ],
 )
 def test_a_cell_that_fails_keeps_the_outputs_so_far_and_the_good_notebook(
-    tmp_path, text, line, words
+    tmp_path, text, line, words, capfd
 ):
     chapter = write_chapter(tmp_path, text)
     good, failed = tmp_path / "out.ipynb", tmp_path / "out.failed.ipynb"
@@ -389,6 +389,7 @@ def test_a_cell_that_fails_keeps_the_outputs_so_far_and_the_good_notebook(
     assert (error.value.file, error.value.line) == (str(chapter), line)
     assert words in error.value.sentence
     assert "\n" not in error.value.sentence
+    assert "Traceback" not in capfd.readouterr().err  # nor does the kernel print one
     assert good.read_text() == "good"
     assert nbformat.read(failed, as_version=4).cells[0].outputs[0].text == "so far\n"
     assert {path.name for path in tmp_path.iterdir()} == {chapter.name, good.name, failed.name}
