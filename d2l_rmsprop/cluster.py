@@ -1,10 +1,11 @@
 """A Dask cluster for joblib, with a bound on every wait that could have no end."""
 
+import asyncio
 import contextlib
 import logging
 import socket
 import threading
-from concurrent.futures import BrokenExecutor
+from concurrent import futures
 from urllib.parse import urlsplit
 
 WAIT = 3  # seconds for a scheduler to greet, to answer, and to have a worker
@@ -28,14 +29,15 @@ def cluster(scheduler):
         raise ClusterError(
             "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say it ourselves, once
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say it ourselves, once
     try:
         client = Client(scheduler, timeout=WAIT, set_as_default=False)
-    except (OSError, TimeoutError) as error:
+    except (OSError, asyncio.TimeoutError) as error:
         raise _no_scheduler(scheduler, "it greets and then stays silent") from error
     stopped = threading.Event()
     try:
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(asyncio.TimeoutError):
             client.wait_for_workers(1, timeout=WAIT)
         if not client.nthreads():
             raise ClusterError(
@@ -102,7 +104,11 @@ def _backend(client):
             if isinstance(out, ClusterError):
                 raise out
             if isinstance(out, KilledWorker):
-                raise BrokenExecutor(str(out)) from out
+                raise futures.BrokenExecutor(str(out)) from out
+            if isinstance(out, (asyncio.CancelledError, futures.CancelledError)):
+                raise ClusterError(
+                    "the cluster's scheduler is lost; mend it and start again."
+                ) from out
             if isinstance(out, BaseException):
                 why = out.__cause__ or out
                 reason = " ".join(f"{type(why).__name__}: {why}".split())

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest
@@ -253,10 +252,8 @@ def killer(deaths):
 def dask_cluster():
     from distributed import LocalCluster
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a port that is taken
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found:
-            yield found
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as found:
+        yield found
 
 
 @pytest.fixture(params=["cores", "cluster"])
@@ -391,7 +388,7 @@ def test_an_address_of_another_form_is_said(address):
 def test_a_cluster_without_workers_is_said():
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=0, dashboard_address=None) as empty:
+    with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         result = run("--scheduler", empty.scheduler_address)
     assert result.exit_code == 1 and "has no workers; start one with: dask worker" in result.stderr
 
@@ -400,7 +397,7 @@ def test_a_cluster_that_loses_its_workers_is_said(monkeypatch, tmp_path):
     from distributed import LocalCluster
 
     monkeypatch.setattr(cluster, "GRACE", 2)
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as found:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as found:
 
         def lose_workers(*args):
             (tmp_path / "started").touch()
@@ -415,6 +412,37 @@ def test_a_cluster_that_loses_its_workers_is_said(monkeypatch, tmp_path):
         threading.Thread(target=lose, daemon=True).start()
         with pytest.raises(SweepError, match="workers are all gone"):
             train(scheduler=found.scheduler_address)
+
+
+def test_a_scheduler_that_is_lost_is_said(tmp_path):
+    from distributed import Client
+
+    with unused_port() as port:
+        pass
+    address, file = f"tcp://127.0.0.1:{port}", tmp_path / "r.json"
+    dask = [sys.executable, "-m", "dask"]
+    start = lambda *args: subprocess.Popen([*dask, *args], stderr=subprocess.DEVNULL)
+    scheduler = start("scheduler", "--port", str(port), "--dashboard-address", ":0")
+    worker = start("worker", address, "--nthreads", "1", "--no-dashboard")
+    command = [sys.executable, "-m", "d2l_rmsprop", "sweep", "--epochs", "200"]
+    command += ["--scheduler", address, "--results", file]
+    try:
+        with Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                if json.loads(file.read_text())["cells"]:
+                    break
+            time.sleep(0.1)
+        scheduler.kill()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        scheduler.kill(), worker.terminate()
+        scheduler.wait(), worker.wait()
+    assert process.returncode == 1
+    assert stderr == "Error: the cluster's scheduler is lost; mend it and start again.\n"
+    assert json.loads(file.read_text())["cells"]
 
 
 def test_dask_missing_is_said(monkeypatch, dask_cluster):
