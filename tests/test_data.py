@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import warnings
 
 import numpy as np
@@ -50,10 +49,9 @@ def server(monkeypatch):
                 self.wfile.write(CONTENT[: len(CONTENT) // 2])
                 self.wfile.flush()
                 self.server.stop.wait(10)
-            elif behaviour == "slow":  # but steadily, so that two downloads overlap
-                for i in range(0, len(CONTENT), 9000):
-                    self.wfile.write(CONTENT[i : i + 9000])
-                    time.sleep(0.1)
+            elif behaviour == "wait for two":  # and answer both at once
+                self.server.two.wait(60)
+                self.wfile.write(CONTENT)
             elif behaviour == "corrupt":
                 self.wfile.write(CONTENT[:-1] + b"?")
             else:
@@ -64,6 +62,7 @@ def server(monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.requests, server.behaviour, server.stop = [], "", threading.Event()
+    server.two = threading.Barrier(2)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/airfoil_self_noise.dat"
@@ -203,14 +202,18 @@ def test_a_read_only_cache_is_said(server, cache, monkeypatch):
 
 
 def test_two_processes_may_download_at_once(server, cache):
-    server.behaviour = "slow"
+    server.behaviour = "wait for two"
     url, sha1 = data.DATA_HUB["airfoil"]
-    code = f"from d2l_rmsprop.data import *; print(download({url!r}, None, {sha1!r}))"
+    code = f"""
+from d2l_rmsprop import data
+data.TIMEOUT = 60
+print(data.download({url!r}, None, {sha1!r}))
+"""
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    paths = [process.communicate(timeout=60)[0].strip() for process in processes]
+    paths = [process.communicate(timeout=120)[0].strip() for process in processes]
     assert paths[0] == paths[1] and open(paths[0], "rb").read() == CONTENT
     assert len(server.requests) == 2 and files(cache) == ["airfoil_self_noise.dat"]
 

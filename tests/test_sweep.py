@@ -173,6 +173,7 @@ def test_an_interrupted_sweep_goes_on_from_what_is_done(tmp_path, monkeypatch):
     assert len(trained) == 24 and np.array_equal(again.losses, train().losses)
 
 
+@pytest.mark.cluster
 def test_ctrl_c_ends_in_one_sentence_and_keeps_the_cells(tmp_path):
     file = tmp_path / "r.json"
     command = [sys.executable, "-m", "d2l_rmsprop", "sweep", "--epochs", "40", "--results", file]
