@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import signal
 import time
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass
@@ -141,13 +142,13 @@ def sweep(
     grid = Grid(lrs, gammas, np.full((len(gammas), len(lrs)), np.nan))
     try:
         # the cluster first: it answers soon or not at all
-        with cluster(scheduler) if scheduler else contextlib.nullcontext("loky") as workers:
+        with cluster(scheduler) if scheduler else contextlib.nullcontext() as backend:
             Xy = arrays(data)
             if jobs is None:
                 visits = grid.losses.size * num_epochs * len(Xy[0])
                 jobs = -1 if visits > WORTH_PROCESSES else 1
             with _kept(results, grid, settings, Xy) as keep:
-                _train(grid, (Xy, settings), {"backend": workers, "n_jobs": jobs}, keep)
+                _train(grid, (Xy, settings), backend, jobs, keep)
     except ClusterError as error:
         raise SweepError(str(error)) from error
     if draw:
@@ -219,17 +220,22 @@ def _train_block(train, cells, lrs, gammas, constants):
     return cells, train(lrs, gammas, *constants)
 
 
-def _train(grid, constants, workers, keep):
+def _train(grid, constants, backend, jobs, keep):
     """Fill the grid's losses, block by block; a cell that no worker survives stays NaN."""
     from joblib import Parallel, delayed, parallel_config
 
+    if backend:
+        workers = {"backend": backend}
+    else:  # Ctrl-C is for this process alone, which stops the others
+        ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        workers = {"backend": "loky", "n_jobs": jobs, **ignore}
     losses = grid.losses.reshape(-1)  # a view
     gammas, lrs = (a.reshape(-1) for a in np.meshgrid(grid.gammas, grid.lrs, indexing="ij"))
     todo = np.flatnonzero(np.isnan(losses))
     blocks = np.array_split(todo, max(-(-len(todo) // BLOCK), min(len(todo), 32), 1))
     # all at once; the unfinished once more, since a worker may die by chance (a cluster does so by
     # itself); then what may kill workers alone, to spare the others: each block, each cell
-    together = [blocks] * (2 if workers["backend"] == "loky" else 1)
+    together = [blocks] * (1 if backend else 2)
     cells_alone = ([[cell]] for block in blocks if len(block) > 1 for cell in block)
     waves = [*together, *([block] for block in blocks), *cells_alone]
     with _progress(losses.size, losses.size - todo.size) as advance:

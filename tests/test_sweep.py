@@ -176,11 +176,13 @@ def test_an_interrupted_sweep_goes_on_from_what_is_done(tmp_path, monkeypatch):
 @pytest.mark.cluster
 def test_ctrl_c_ends_in_one_sentence_and_keeps_the_cells(tmp_path):
     file = tmp_path / "r.json"
-    command = [sys.executable, "-m", "d2l_rmsprop", "sweep", "--epochs", "40", "--results", file]
+    command = [sys.executable, "-m", "d2l_rmsprop", "sweep", "--epochs", "200", "--results", file]
     command += ["--lrs", "0.001:0.01:16", "--gammas", "0:0.99:16", "--jobs", "2"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # a shell that runs the tests in the background has Ctrl-C ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):
             if json.loads(file.read_text())["cells"]:
@@ -189,8 +191,9 @@ def test_ctrl_c_ends_in_one_sentence_and_keeps_the_cells(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it, to the workers too
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 1 and stdout == ""
-    (line,) = stderr.splitlines()
-    assert "interrupted" in line and str(file) in line
+    last = stderr.splitlines()[-1]  # joblib's own tracker may warn before it on a busy machine
+    assert last.startswith("Error: interrupted") and str(file) in last
+    assert "KeyboardInterrupt" not in stderr
     assert 0 < len(json.loads(file.read_text())["cells"]) < 256
 
 
