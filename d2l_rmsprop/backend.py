@@ -24,6 +24,11 @@ A framework is a module of this package, with the same functions in the same ord
     builtin_rmsprop(lr, gamma, eps)
                         what train_concise_ch11 takes for this framework's own RMSProp
     EPS_IN_SQRT         where that RMSProp has its epsilon; None without one
+    CHANNEL_AXIS        where images have their channel
+    mlp_gradients(params, X, y)
+                        sets the gradients of a perceptron's W1, b1, W2, b2 and returns its loss
+    builtin_update(params, gamma, eps)
+                        update(lr), which takes one step of this framework's own RMSProp
 
 A framework is not imported until an array of it turns up, since it may be missing or broken.
 """

@@ -52,6 +52,8 @@ def test_frameworks_read_side_by_side():
         "linreg_step",
         "builtin_step",
         "builtin_rmsprop",
+        "mlp_gradients",
+        "builtin_update",
     ]
     for name in BACKENDS:
         source = (ROOT / "d2l_rmsprop" / f"{name}.py").read_text()
