@@ -3,12 +3,16 @@
 A chapter is Markdown with fences ``{.python .input}`` for code. ``#@tab pytorch`` in a cell, or
 ``:begin_tab:`` and ``:end_tab:`` around anything, say which frameworks it is for. Roles such as
 ``:numref:`` and ``:cite:`` are references; `cells` turns them into text and links.
+
+In an exercise, ``grade_id=NAME`` in a fence's braces makes its cell one of nbgrader's. Students
+write what is a ``.solution``, and the rest is locked; ``points=N`` says that it is graded. A worked
+answer in words is a fence ``{.markdown .input grade_id=NAME .solution points=N}``.
 """
 
 import posixpath
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -41,15 +45,17 @@ class Cell(NamedTuple):
     kind: str
     source: str
     lines: list[int]
+    nbgrader: dict[str, Any] | None = None
 
 
 class Block(NamedTuple):
-    """A piece of the source: "prose", "verbatim" (other fences, comments) or "code"."""
+    """A piece of the source: "prose", "verbatim" (other fences, comments), "code" or "answer"."""
 
     kind: str
     line: int
     lines: list[tuple[int, str]]
     backends: frozenset[str] | None  # None: a code cell that names no framework
+    nbgrader: dict[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -70,21 +76,29 @@ def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -
         why = f"the chapter has no code for {backend}, only for {', '.join(have)}"
         _fail(file, line, f"{why}; add cells with #@tab {tab}, or choose another framework.")
     chosen = [block for block in blocks if backend in (block.backends or ())]
-    references = _References(block.text for block in chosen if block.kind == "prose")
+    references = _References(b.text for b in chosen if b.kind in ("prose", "answer"))
     found: list[Cell] = []
+    names: set[str] = set()
     for block in chosen:
+        if block.nbgrader:
+            name = block.nbgrader["grade_id"]
+            if name in names:
+                _fail(file, block.line, f"grade_id={name} is taken by another cell; change one.")
+            names.add(name)
         if block.kind == "code":
             source, lines = block.text, [number for number, _ in block.lines]
         else:
-            prose = block.kind == "prose"
-            source = references.resolve(block.text, folder) if prose else block.text
+            verbatim = block.kind == "verbatim"
+            source = block.text if verbatim else references.resolve(block.text, folder)
             lines = [block.line]
         if not source.strip():
             continue
-        if block.kind != "code" and found and found[-1].kind == "markdown":
-            source = found[-1].source + "\n\n" + source
-            lines = found.pop().lines
-        found.append(Cell("code" if block.kind == "code" else "markdown", source, lines))
+        kind = "code" if block.kind == "code" else "markdown"
+        last = found[-1] if found else None
+        if last and kind == last.kind == "markdown" and not (block.nbgrader or last.nbgrader):
+            found[-1] = last._replace(source=last.source + "\n\n" + source)
+        else:
+            found.append(Cell(kind, source, lines, block.nbgrader))
     return found
 
 
@@ -118,14 +132,18 @@ def _read(text: str, file: str) -> list[Block]:
         if token and token.type == "fence":
             body = _fence_body(token, file)
             info = set(token.info.strip("{} ").split())
-            if {".python", ".input"} <= info:
+            if ".input" in info and info & {".python", ".markdown"}:
+                kind = "code" if ".python" in info else "answer"
+                nbgrader = _read_nbgrader(info, kind, file, first + 1)
                 source, tag = _read_cell(body, file)
                 tabbed |= tag is not None
                 backends = tab if tag is None else tag & (tab or ALL)
                 if tag and not backends:
                     why = f"this cell's #@tab is none of its tab's, line {opened}"
                     _fail(file, first + 1, f"{why}; change one of them.")
-                blocks.append(Block("code", first + 1, source, backends))
+                if kind == "answer" and backends is None:
+                    backends = ALL
+                blocks.append(Block(kind, first + 1, source, backends, nbgrader))
                 # prose that goes on in a list after its cell is no longer in the list
                 hang = lines[first].index(token.markup) if token.level else 0
                 continue
@@ -200,6 +218,30 @@ def _read_cell(
     while source and not source[-1][1].strip():
         source.pop()
     return source, tag
+
+
+def _read_nbgrader(info: set[str], kind: str, file: str, line: int) -> dict[str, Any] | None:
+    """Return what a fence's braces tell nbgrader about its cell; None if they name no grade_id."""
+    values = dict(word.split("=", 1) for word in info if "=" in word)
+    name, points, solution = values.get("grade_id"), values.get("points"), ".solution" in info
+    if kind == "answer" and not (name and points and solution):
+        _fail(file, line, "a written answer is {.markdown .input grade_id=NAME .solution points=N}")
+    if name is None and points is None and not solution:
+        return None
+    if not name or not re.fullmatch(r"[\w-]+", name, re.A):
+        _fail(file, line, "name this cell for nbgrader, in letters, digits, - and _: grade_id=NAME")
+    if points is not None and not points.isdecimal():
+        _fail(file, line, f"points={points} is no whole number; write it in digits.")
+    mark = {
+        "schema_version": 3,
+        "grade_id": name,
+        "cell_type": "code" if kind == "code" else "markdown",
+        "solution": solution,
+        "locked": not solution,
+        "grade": points is not None,
+        "task": False,
+    }
+    return mark if points is None else {**mark, "points": int(points)}
 
 
 def _backends(names: str, file: str, line: int) -> frozenset[str]:

@@ -76,7 +76,8 @@ def convert(
         same = sum(cell[:2] == other[:2] for other in found[: len(notebook.cells)])
         # from the content, not the place, so that nbdiff still matches cells after an insertion
         name = hashlib.sha256(f"{cell.kind} {same} {cell.source}".encode()).hexdigest()[:16]
-        notebook.cells.append(make(cell.source, id=name))
+        metadata = {"nbgrader": cell.nbgrader} if cell.nbgrader else {}
+        notebook.cells.append(make(cell.source, id=name, metadata=metadata))
         lines[name] = cell.lines
     nbformat.validate(notebook)
     return Conversion(notebook, lines)

@@ -1,4 +1,4 @@
-"""A chapter's translations are the same chapter: only the words differ."""
+"""A translation of a chapter or an exercise is the same chapter: only the words differ."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 CHAPTERS = Path(__file__).parents[1] / "chapters"
-TRANSLATIONS = sorted(p for p in CHAPTERS.glob("*/*.md") if p.parent.name != "en")
+EXERCISES = CHAPTERS / "exercises"
+TRANSLATIONS = sorted(p for p in CHAPTERS.rglob("*.md") if p.parent.name != "en")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)
 ROLE = re.compile(r":(\w+):`([^`]+)`")
 
@@ -19,12 +20,18 @@ def tokens(text, kind):
 def prose(text):
     lines = text.split("\n")
     for fence in reversed(tokens(text, "fence")):
-        del lines[slice(*fence.map)]
+        first, end = fence.map
+        lines[first:end] = lines[first + 1 : end - 1] if is_answer(fence) else []
     return "\n".join(lines)
 
 
+def is_answer(fence):
+    return ".markdown" in fence.info
+
+
 def code_cells(text):
-    return [(fence.info, fence.content) for fence in tokens(text, "fence")]
+    fences = tokens(text, "fence")
+    return [(fence.info, "" if is_answer(fence) else fence.content) for fence in fences]
 
 
 def heading_levels(text):
@@ -56,8 +63,9 @@ def formulas_of_each_exercise(text):
     return [FORMULA.findall(exercise) for exercise in exercises]
 
 
-def test_every_language_has_every_chapter():
-    languages = [folder for folder in CHAPTERS.iterdir() if folder.is_dir()]
+@pytest.mark.parametrize("place", [CHAPTERS, EXERCISES], ids=lambda place: place.name)
+def test_every_language_has_every_chapter(place):
+    languages = [f for f in place.iterdir() if f.is_dir() and f != EXERCISES]
     chapters = {folder.name: {p.name for p in folder.glob("*.md")} for folder in languages}
     assert {"en", "zh", "vi"} <= set(chapters)
     assert chapters == dict.fromkeys(chapters, chapters["en"])
@@ -78,8 +86,8 @@ def test_every_language_has_every_chapter():
     ],
 )
 def test_a_translation_shares_with_the_english_chapter_its(part, path):
-    english = part((CHAPTERS / "en" / path.name).read_text(encoding="utf-8"))
-    assert english
+    english = part((path.parents[1] / "en" / path.name).read_text(encoding="utf-8"))
+    assert english or EXERCISES in path.parents  # an exercise may have no list, or no citation
     assert part(path.read_text(encoding="utf-8")) == english
 
 
@@ -87,4 +95,6 @@ def test_a_translation_shares_with_the_english_chapter_its(part, path):
 def test_code_holds_no_words_to_translate(path):
     code = "".join(content for _, content in code_cells(path.read_text(encoding="utf-8")))
     assert code.isascii()
-    assert [line for line in code.splitlines() if re.match(r"\s*#(?!@tab)", line)] == []
+    assert [
+        line for line in code.splitlines() if re.match(r"\s*#(?!@tab|## (BEGIN|END) )", line)
+    ] == []

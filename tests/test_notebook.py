@@ -269,6 +269,50 @@ def test_converting_imports_no_framework_and_no_client():
     assert done.stdout.strip() == "[]"
 
 
+# exercises: nbgrader's marks
+
+LOCKED, ANSWER, TESTS, BY_HAND = (
+    {"solution": solution, "locked": not solution, "grade": grade}
+    for solution, grade in [(False, False), (True, False), (False, True), (True, True)]
+)
+
+
+@pytest.mark.parametrize(
+    ("info", "mark"),
+    [
+        ("grade_id=a-1", LOCKED),
+        ("grade_id=a-1 .solution", ANSWER),
+        ("grade_id=a-1 points=2", {**TESTS, "points": 2}),
+        (".solution points=0 grade_id=a-1", {**BY_HAND, "points": 0}),
+    ],
+)
+def test_a_cell_with_a_grade_id_has_nbgraders_metadata(info, mark):
+    found = convert(cell("x = 1", f"{{.python .input {info}}}"), "torch").notebook.cells[0]
+    always = {"schema_version": 3, "grade_id": "a-1", "cell_type": "code", "task": False}
+    assert found.metadata == {"nbgrader": {**always, **mark}}
+
+
+WRITTEN = "{.markdown .input grade_id=why .solution points=3}"
+
+
+def test_a_written_answer_is_a_cell_of_its_own_for_every_framework():
+    answer = cell("Since $5 < 6$, see :numref:`sec_plane`.", WRITTEN)
+    code = cell("mine = 1") + cell("#@tab jax\nours = 1")
+    text = f"{SECTION}Why?\n\n{answer}\nNext\n\n{code}"
+    for backend in ("jax", "mxnet"):
+        before, found, after, _ = convert(text, backend).notebook.cells
+        assert before.source.endswith("Why?") and after.source == "Next"
+        assert found.source == "Since $5 < 6$, see [The plane](#sec_plane)."
+        assert found.cell_type == found.metadata.nbgrader.cell_type == "markdown"
+        assert found.metadata.nbgrader.items() >= {**BY_HAND, "points": 3}.items()
+        assert not before.metadata and not after.metadata
+
+
+def test_two_frameworks_may_share_a_grade_id():
+    tabs = [cell(f"#@tab {tab}\n1", "{.python .input grade_id=a}") for tab in ("jax", "pytorch")]
+    assert len(convert("".join(tabs), "jax").notebook.cells) == 1
+
+
 # bad input: the line and a sentence
 
 
@@ -295,6 +339,12 @@ def test_converting_imports_no_framework_and_no_client():
             "no code for torch, only for jax",
         ),
         (cell("import mxnet"), 1, "no code for torch, only for mxnet"),
+        ("a\n\n" + cell("1", "{.python .input .solution}"), 3, "name this cell for nbgrader"),
+        (cell("1", "{.python .input points=1}"), 1, "name this cell"),
+        (cell("1", "{.python .input grade_id=số}"), 1, "in letters, digits"),
+        (cell("1", "{.python .input grade_id=a points=1.5}"), 1, "points=1.5 is no whole number"),
+        (cell("Because.", "{.markdown .input grade_id=a points=1}"), 1, "a written answer is"),
+        (2 * cell("1", "{.python .input grade_id=a}"), 4, "grade_id=a is taken"),
     ],
 )
 def test_a_malformed_chapter_is_refused_with_its_line(text, line, words):
