@@ -10,6 +10,7 @@ import click
 from . import __version__
 from .backend import BACKENDS, load
 from .cli_notebook import notebook
+from .cli_options import training_options
 from .cli_sweep import sweep
 from .files import FIGURES, OutputFile, write, write_figure
 
@@ -50,37 +51,9 @@ def backends():
     type=click.Choice(BACKENDS),
     help="A framework to compare; repeatable. Default: every installed one.",
 )
-@click.option(
-    "--data",
-    default="stand-in",
-    show_default=True,
-    type=click.Choice(["stand-in", "airfoil", "linear"]),
-    help="What to train on.",
-)
+@training_options
 @click.option("--lr", default=0.01, show_default=True, help="Learning rate, at least 0.")
 @click.option("--gamma", default=0.9, show_default=True, help="Decay of the average, 0 to 1.")
-@click.option("--eps", default=1e-6, show_default=True, help="Epsilon, at least 0.")
-@click.option(
-    "--epochs",
-    default=2,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Passes over the data.",
-)
-@click.option(
-    "--batch-size",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Examples in a minibatch.",
-)
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Seed of the start and of the order.",
-)
 @click.option("--json", "json_file", type=OutputFile(), help="Write all curves to this file.")
 @click.option(
     "--figure",

@@ -4,6 +4,7 @@ import time
 
 import click
 
+from .cli_options import training_options
 from .files import FIGURES, OutputFile, write_figure
 
 
@@ -50,35 +51,7 @@ class Axis(click.ParamType):
     show_default=True,
     help="Decays: a comma list, or LOW:HIGH:COUNT by equal steps.",
 )
-@click.option(
-    "--data",
-    default="stand-in",
-    show_default=True,
-    type=click.Choice(["stand-in", "airfoil", "linear"]),
-    help="What to train on.",
-)
-@click.option("--eps", default=1e-6, show_default=True, help="Epsilon, at least 0.")
-@click.option(
-    "--epochs",
-    default=2,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Passes over the data.",
-)
-@click.option(
-    "--batch-size",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Examples in a minibatch.",
-)
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Seed of the start and of the order.",
-)
+@training_options
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
