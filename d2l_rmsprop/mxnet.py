@@ -1,12 +1,18 @@
 """The chapter on MXNet. ``backend`` says what each name must do."""
 
+import ctypes
+import math
 import sys
+import warnings
+
+import numpy as onp
 
 from . import mxnet_numpy
 from .backend import missing as _missing
 
 try:
     from mxnet import __version__, autograd, gluon, np, npx, optimizer
+    from mxnet.base import _LIB, check_call
 except ImportError as error:
     raise _missing("mxnet", error) from error
 
@@ -15,6 +21,7 @@ npx.set_np()
 from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .blocks import apply_in_blocks
 from .compiling import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
@@ -32,8 +39,9 @@ def version():
 float32, float64, int32 = np.float32, np.float64, np.int32
 zeros, ones, tensor, normal = np.zeros, np.ones, np.array, np.random.normal
 arange, linspace, meshgrid, stack, matmul = np.arange, np.linspace, np.meshgrid, np.stack, np.dot
-square, sqrt, exp, log, abs = np.square, np.sqrt, np.exp, np.log, np.abs
-sin, cos, tanh, sinh, cosh = np.sin, np.cos, np.tanh, np.sinh, np.cosh
+# NumPy's hand an MXNet array on to MXNet's own, and take the blocks of a compiled step as well
+square, sqrt, exp, log, abs = onp.square, onp.sqrt, onp.exp, onp.log, onp.abs
+sin, cos, tanh, sinh, cosh = onp.sin, onp.cos, onp.tanh, onp.sinh, onp.cosh
 from_numpy = np.array
 
 
@@ -95,23 +103,35 @@ def _use_up(x):
 
 
 COMPILER = None
-BLOCK = 2**17  # elements, so that a block and its temporaries stay in the cache
 
 
 def compiled_apply(update, params, states, lr):
-    with autograd.pause():
-        for x, s in zip(params, states, strict=True):
-            if x.size <= BLOCK:
-                eager_apply(update, [x], [s], lr)
-                continue
-            # nd's reshape is a view, np's a copy
-            flat = [a.as_nd_ndarray().reshape(-1).as_np_ndarray() for a in (x, s, x.grad)]
-            for start in range(0, x.size, BLOCK):
-                old_x, old_s, g = (a[start : start + BLOCK] for a in flat)
-                _write((old_x, old_s), update(old_x, old_s, g, lr))
-                if start // BLOCK % 8 == 7:
-                    old_s.wait_to_read()  # or the temporaries of many blocks pile up
-            _use_up(x)
+    """Take the step in NumPy's blocks, on the memory of MXNet's arrays."""
+    npx.waitall()  # MXNet runs behind: it may have yet to write or read these arrays
+    for x, s in zip(params, states, strict=True):
+        arrays = x, s, x.grad
+        if not all(a.ctx.device_type.startswith("cpu") for a in arrays):
+            eager_apply(update, [x], [s], lr)
+            continue
+        views = [_memory(a) for a in arrays]
+        try:
+            apply_in_blocks(update, *views, lr)
+            views[2][...] = 0
+        except TypeError as error:  # nothing is written yet
+            warnings.warn(
+                f"an update that calls MXNet itself runs as it is ({error}); "
+                "use d2l's functions, such as d2l.sqrt, or NumPy's.",
+                stacklevel=4,
+            )
+            eager_apply(update, [x], [s], lr)
+
+
+def _memory(a):
+    """Return NumPy's view of an array on the CPU."""
+    address, shape, dtype = ctypes.c_void_p(), a.shape, onp.dtype(a.dtype)
+    check_call(_LIB.MXNDArrayGetData(a.handle, ctypes.byref(address)))
+    memory = (ctypes.c_byte * (math.prod(shape) * dtype.itemsize)).from_address(address.value or 0)
+    return onp.ndarray(shape, dtype, memory)
 
 
 # training

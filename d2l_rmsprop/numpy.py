@@ -1,14 +1,13 @@
 """The chapter on NumPy, the small default. ``backend`` says what each name must do."""
 
-import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from . import backend, compiling, data, fashion_mnist, plotting, training
 from .backend import as_numpy as numpy
 from .backend import bind as _bind
+from .blocks import apply_in_blocks
 from .compiling import compile
 from .data import DATA_HUB, DATA_URL, download
 from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
@@ -83,27 +82,12 @@ def eager_apply(update, params, states, lr):
 
 
 COMPILER = None
-BLOCK = 2**16  # elements, so that a block and its temporaries stay in the cache
 
 
 def compiled_apply(update, params, states, lr):
     for x, s in zip(params, states, strict=True):
-        arrays = x.value, getattr(s, "value", s), np.asarray(x.grad)
-        if x.size > 16 * BLOCK and all(a.flags.c_contiguous for a in arrays):
-            threads = os.cpu_count()
-            parts = zip(*(np.array_split(a.reshape(-1), threads) for a in arrays), strict=True)
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda part: _apply_in_blocks(update, *part, lr), parts))
-        else:
-            _apply_in_blocks(update, *arrays, lr)
+        apply_in_blocks(update, x.value, getattr(s, "value", s), np.asarray(x.grad), lr)
         x.grad = None
-
-
-def _apply_in_blocks(update, x, s, g, lr):
-    flags, roles = ["external_loop", "buffered", "zerosize_ok"], ["readwrite"] * 2 + ["readonly"]
-    with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
-        for old_x, old_s, g_block in blocks:
-            old_x[...], old_s[...] = update(old_x, old_s, g_block, lr)
 
 
 # training

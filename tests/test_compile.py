@@ -242,3 +242,29 @@ def test_autograd_sees_that_torch_changed_a_parameter():
     d2l.compile(rmsprop)([x], [d2l.zeros(20000)], {"lr": 0.5, "gamma": 0.75})
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_mxnet_reads_an_array_before_a_compiled_step_writes_to_it():
+    d2l = framework("mxnet")
+    x, s = d2l.ones((1000, 1000)), d2l.zeros((1000, 1000))
+    x.attach_grad()
+    d2l.ones((1000, 1000)).copyto(x.grad)
+    product = d2l.matmul(x, x)  # runs behind, and reads x
+    d2l.compile(rmsprop)([x], [s], {"lr": 0.5, "gamma": 0.75, "eps": 0})
+    np.testing.assert_array_equal(product.asnumpy(), np.full((1000, 1000), 1000))
+    np.testing.assert_allclose(d2l.matmul(x, x).asnumpy(), np.zeros((1000, 1000)), atol=1e-6)
+
+
+def test_an_update_that_calls_mxnet_itself_runs_as_it_is_and_says_so():
+    d2l = framework("mxnet")
+
+    def sign(params, states, hyperparams):
+        d2l.apply(lambda x, s, g, lr: (x - lr * d2l.np.sign(g), s), params, states, 0.5)
+
+    x, s = d2l.ones((300, 1000)), d2l.zeros((300, 1000))
+    x.attach_grad()
+    x.grad[...] = 3
+    with pytest.warns(UserWarning, match="calls MXNet itself .* use d2l's functions"):
+        d2l.compile(sign)([x], [s], {})
+    np.testing.assert_array_equal(x.asnumpy(), np.full((300, 1000), 0.5))
+    assert not x.grad.any()

@@ -1,0 +1,41 @@
+"""An update over blocks that stay in the cache, for a framework without a compiler."""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+BLOCK = 2**17  # elements: a few such arrays fit in the cache, and few are needed
+
+
+def apply_in_blocks(update, x, s, g, lr):
+    """Write update(x, s, g, lr) to the NumPy arrays x and s, with a thread for each core."""
+    if x.size <= BLOCK:
+        x[...], s[...] = update(x, s, g, lr)
+        return
+    _keep_blocks()
+    if all(a.flags.c_contiguous for a in (x, s, g)):
+        threads = os.cpu_count()
+        parts = zip(*(np.array_split(a.reshape(-1), threads) for a in (x, s, g)), strict=True)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda part: _apply_to_each(update, *part, lr), parts))
+    else:
+        _apply_to_each(update, x, s, g, lr)
+
+
+def _apply_to_each(update, x, s, g, lr):
+    flags, roles = ["external_loop", "buffered"], ["readwrite", "readwrite", "readonly"]
+    with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
+        for old_x, old_s, g_block in blocks:
+            old_x[...], old_s[...] = update(old_x, old_s, g_block, lr)
+
+
+@functools.cache
+def _keep_blocks():
+    """Let the C library keep a freed block for the next one, not give it back to the system.
+
+    glibc learns what is worth keeping from the largest array freed so far; without this a step
+    spends half of its time on pages that it has just given back (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(16 * BLOCK, np.float64)
