@@ -104,22 +104,24 @@ def jax(X, y):
     import jax.numpy as jnp
 
     weights = tuple([jnp.zeros((5, 1)), jnp.zeros(1)] for _ in range(2))
-
-    @jax.jit
-    def advance(weights, X, y):
-        params, states = weights
-
-        def loss(params):
-            return ((X @ params[0] + params[1] - y) ** 2 / 2).mean()
-
-        new = [
-            formula(jnp.sqrt, *each)
-            for each in zip(params, states, jax.grad(loss)(params), strict=True)
-        ]
-        return [x for x, _ in new], [s for _, s in new]
+    advance = jax.jit(jax_step)  # compiles once, since JAX knows the function again
 
     def step(X, y):
         nonlocal weights
         weights = advance(weights, X, y)
 
     return train(step, lambda: weights[0], X, y)
+
+
+def jax_step(weights, X, y):
+    import jax
+    import jax.numpy as jnp
+
+    params, states = weights
+
+    def loss(params):
+        return ((X @ params[0] + params[1] - y) ** 2 / 2).mean()
+
+    gradients = jax.grad(loss)(params)
+    new = [formula(jnp.sqrt, *each) for each in zip(params, states, gradients, strict=True)]
+    return [x for x, _ in new], [s for _, s in new]

@@ -7,14 +7,15 @@ A framework is a module of this package, with the same functions in the same ord
     zeros(shape), square(a), sqrt(a), ...
                         the array functions that chapters call, under the names of the book
     split(a, batch_size)
-                        the minibatches of a NumPy array, as a list of the framework's arrays
+                        the minibatches of a NumPy array, as a list of what the steps below take
+    native(a)           such a minibatch as the framework's own array
     variable(a)         an array of a's shape that can be changed in place
     apply(update, params, states, lr)
                         update(x, s, g, lr) -> new (x, s), of arrays alone, for each parameter x,
                         its state s and its gradient g, all of one shape, and a number that may
                         differ at each step; writes both back and uses the gradient up. It is
                         eager_apply(...), or compiled_apply(...) inside an optimizer of compile
-    COMPILER            what compiled_apply compiles with; None for blocks that stay in the cache
+    COMPILER            what compiled_apply compiles with; None where it works in blocks
     linreg_step(trainer_fn, states, hyperparams, w, b)
                         two functions: step(X, y) takes one step from scratch on half the mean
                         squared error of a linear model that starts at w, of shape (d, 1), and b,
@@ -128,7 +129,7 @@ def read_hyperparams(hyperparams):
         return hyperparams
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
-    eps = _number({"eps": 1e-6, **hyperparams}, "eps")
+    eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
     if eps_in_sqrt not in (True, False):
         raise ValueError(f"hyperparams['eps_in_sqrt'] is {eps_in_sqrt!r}; use True or False.")
@@ -136,15 +137,15 @@ def read_hyperparams(hyperparams):
 
 
 def _number(hyperparams, key, high=math.inf):
+    number = value = hyperparams.get(key)
+    if hasattr(value, "item") and math.prod(value.shape) == 1:
+        number = value.item()  # an array of one number counts as that number
+    if isinstance(number, (float, Real)) and 0 <= number <= high and number != math.inf:
+        return float(number)
     allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high}"
     if key not in hyperparams:
         raise ValueError(f"hyperparams has no {key!r}; add it: {allowed}.")
-    value = hyperparams[key]
-    # an array of one number counts as that number
-    number = value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
-    if not isinstance(number, Real) or not 0 <= number <= high or number == math.inf:
-        raise ValueError(f"hyperparams[{key!r}] is {value!r}; it must be {allowed}.")
-    return float(number)
+    raise ValueError(f"hyperparams[{key!r}] is {value!r}; it must be {allowed}.")
 
 
 def _type_name(a):

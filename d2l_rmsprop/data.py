@@ -50,29 +50,29 @@ _unavailable: dict[tuple, DataError] = {}  # sources of the airfoil table that f
 class Minibatches:
     """Minibatches (X, y) of native arrays, in a new order at each pass where ``shuffle`` is true.
 
-    ``arrays`` are NumPy arrays of the same length; ``split`` makes one a list of
-    native minibatches (see ``backend``).
+    ``arrays`` are NumPy arrays of the same length; ``split`` makes a list of minibatches of one,
+    and ``native`` makes such a minibatch the framework's own (see ``backend``).
     A pass of its own draws its order from a generator seeded with 0; the training functions draw
     it from theirs.
     """
 
-    def __init__(self, arrays, batch_size, shuffle, split):
+    def __init__(self, arrays, batch_size, shuffle, split, native):
         lengths = [len(a) for a in arrays]
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number >= 1.")
         self.arrays, self.batch_size, self.shuffle = arrays, int(batch_size), shuffle
-        self._split, self._rng = split, np.random.default_rng(0)
+        self._split, self._native, self._rng = split, native, np.random.default_rng(0)
 
     def __len__(self):
         return -(-len(self.arrays[0]) // self.batch_size)
 
     def __iter__(self):
-        return self.epoch(self._rng)
+        return (tuple(map(self._native, minibatch)) for minibatch in self.epoch(self._rng))
 
     def epoch(self, rng):
-        """Return an iterator of one pass over all rows, in an order drawn from ``rng``."""
+        """Return an iterator of one pass, in an order drawn from ``rng``, for a training step."""
         rows = len(self.arrays[0])
         order = rng.permutation(rows) if self.shuffle else np.arange(rows)
         # all in one go: to make 150 small arrays one by one takes as long as to train on them
@@ -87,7 +87,7 @@ def split(a, batch_size):
 def load_array(d2l, data_arrays, batch_size, is_train=True):
     """Return an iterable of minibatches over arrays of the same length, shuffled for training."""
     arrays = tuple(d2l.numpy(a) for a in data_arrays)
-    return Minibatches(arrays, batch_size, is_train, d2l.split)
+    return Minibatches(arrays, batch_size, is_train, d2l.split, d2l.native)
 
 
 def get_data_ch11(d2l, batch_size=10, n=1500, *, data=None):

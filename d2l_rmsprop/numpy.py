@@ -48,6 +48,10 @@ reshape, size, reduce_sum, reduce_mean = np.reshape, np.size, np.sum, np.mean
 from_numpy, split = np.asarray, data.split
 
 
+def native(a):
+    return a
+
+
 def linreg(X, w, b):
     """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
     return matmul(X, w) + b
@@ -76,9 +80,10 @@ variable = Variable
 
 
 def eager_apply(update, params, states, lr):
-    for x, s in zip(params, states, strict=True):
-        x[...], s[...] = update(x.value, getattr(s, "value", s), x.grad, lr)
-        x.grad = None
+    for variable, s in zip(params, states, strict=True):
+        x, s = variable.value, getattr(s, "value", s)
+        x[...], s[...] = update(x, s, variable.grad, lr)
+        variable.grad = None
 
 
 COMPILER = None
@@ -97,7 +102,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     w, b = Variable(w), Variable(b)
 
     def step(X, y):
-        error = linreg(X, w, b) - reshape(y, (-1, 1))
+        error = linreg(X, w.value, b.value) - y.reshape(-1, 1)
         w.grad, b.grad = X.T @ error / len(X), error.mean(axis=0)
         trainer_fn([w, b], states, hyperparams)
 

@@ -43,6 +43,10 @@ def split(a, batch_size):
     return tf.split(a, [len(rows) for rows in data.split(a, batch_size)]) if len(a) else []
 
 
+def native(a):
+    return a
+
+
 def size(a):
     return int(tf.size(a))
 
