@@ -102,7 +102,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     w, b = Variable(w), Variable(b)
 
     def step(X, y):
-        error = linreg(X, w.value, b.value) - y.reshape(-1, 1)
+        error = linreg(X, w.value, b.value) - reshape(y, (-1, 1))
         w.grad, b.grad = X.T @ error / len(X), error.mean(axis=0)
         trainer_fn([w, b], states, hyperparams)
 
