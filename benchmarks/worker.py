@@ -11,8 +11,9 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
 from benchmarks import loops, peer, side_by_side, steps
-from d2l_rmsprop import rmsprop, training
+from d2l_rmsprop import rmsprop
 from d2l_rmsprop.backend import load
+from d2l_rmsprop.lesson import training
 
 
 def main(name, quick):

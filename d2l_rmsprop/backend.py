@@ -34,37 +34,57 @@ A framework is a module of this package, with the same functions in the same ord
 A framework is not imported until an array of it turns up, since it may be missing or broken.
 """
 
+import contextlib
 import functools
 import importlib
-import inspect
 import math
-import operator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Array: TypeAlias = Any  # a framework's array; docstrings give the shape
+Rule: TypeAlias = Callable[[Array, Array, Array, Any], tuple[Array, Array]]  # see apply
+Optimizer: TypeAlias = Callable[..., Any]  # f(params, states, hyperparams)
+Step: TypeAlias = Callable[[Array, Array], Any]  # step(X, y)
+Read: TypeAlias = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # the weights w and b as they are
 
 BACKENDS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
 
 
-def load(name):
+def load(name: str) -> Any:
     """Return the framework's module; ImportError says what to install."""
     if name not in BACKENDS:
         raise ValueError(f"unknown framework {name!r}; choose one of: {', '.join(BACKENDS)}.")
     return importlib.import_module(f"{__package__}.{name}")
 
 
-def missing(name, error):
-    """Return the ImportError for a framework whose own import raised ``error``."""
-    absent = isinstance(error, ModuleNotFoundError) and error.name == name
-    why = "is not installed" if absent else f"is installed but does not import ({error})"
-    return ImportError(f"{name} {why}; install it with: {install_command(name)}", name=name)
+@contextlib.contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Turn whatever a framework's own import raises into an ImportError of one sentence."""
+    try:
+        yield
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == name
+        why = (
+            "is not installed"
+            if absent
+            else f"is installed but does not import ({textwrap.shorten(str(error), 200)})"
+        )
+        raise ImportError(
+            f"{name} {why}; install it with: {install_command(name)}", name=name
+        ) from error
 
 
-def install_command(name):
+def install_command(name: str) -> str:
     """Return the command that installs a framework beside this package."""
     return f"python -m pip install 'd2l-rmsprop[{name}]'"
 
 
-def backend_of(params, states):
+def backend_of(params: Sequence[Array], states: Sequence[Array]) -> Any:
     """Return the framework that all params and states belong to, after checking them for rmsprop.
 
     Raises TypeError for arrays of no framework or of two, ValueError for states that do not match
@@ -123,7 +143,7 @@ class Hyperparams(NamedTuple):
     eps_in_sqrt: bool = True
 
 
-def read_hyperparams(hyperparams):
+def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparams:
     """Return Hyperparams from a reader's dict; ValueError names what is wrong."""
     if isinstance(hyperparams, Hyperparams):
         return hyperparams
@@ -136,11 +156,12 @@ def read_hyperparams(hyperparams):
     return Hyperparams(lr, gamma, eps, eps_in_sqrt)
 
 
-def _number(hyperparams, key, high=math.inf):
-    number = value = hyperparams.get(key)
+def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) -> float:
+    number: Any = hyperparams.get(key)
+    value = number
     if hasattr(value, "item") and math.prod(value.shape) == 1:
         number = value.item()  # an array of one number counts as that number
-    if isinstance(number, (float, Real)) and 0 <= number <= high and number != math.inf:
+    if isinstance(number, (float, Real)) and 0 <= float(number) <= high and number != math.inf:
         return float(number)
     allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high}"
     if key not in hyperparams:
@@ -148,12 +169,12 @@ def _number(hyperparams, key, high=math.inf):
     raise ValueError(f"hyperparams[{key!r}] is {value!r}; it must be {allowed}.")
 
 
-def _type_name(a):
+def _type_name(a: object) -> str:
     return f"{type(a).__module__}.{type(a).__qualname__}"
 
 
 @functools.cache
-def _look_up(kind):
+def _look_up(kind: Any) -> Any:
     """Return the framework that has this type of parameter, or None."""
     # torch.nn.parameter.Parameter tells "torch"; our own Variable, d2l_rmsprop.jax, tells "jax"
     parts = (part for base in kind.__mro__ for part in base.__module__.split(".")[:2])
@@ -162,7 +183,7 @@ def _look_up(kind):
     return backend if backend and issubclass(kind, backend.TYPES) else None
 
 
-def as_numpy(a):
+def as_numpy(a: Array) -> "np.ndarray":
     """Return any framework's array, or nested lists of them, as a NumPy array."""
     import numpy as np
 
@@ -173,85 +194,3 @@ def as_numpy(a):
     if isinstance(a, (list, tuple)):
         return np.array([as_numpy(item) for item in a])
     return np.asarray(a)
-
-
-class Variable:
-    """The small mutable box that NumPy and JAX use for a parameter or a state.
-
-    ``value`` is the framework's array and ``grad`` its gradient of the same shape, or None. It
-    computes and indexes like its array: ``s[:] = gamma * s + (1 - gamma) * p.grad**2``.
-    """
-
-    grad = None
-
-    def __init__(self, value):
-        self.value = value
-
-    shape = property(lambda self: self.value.shape)
-    dtype = property(lambda self: self.value.dtype)
-    ndim = property(lambda self: self.value.ndim)
-    size = property(lambda self: self.value.size)
-    T = property(lambda self: self.value.T)
-
-    def __len__(self):
-        return len(self.value)
-
-    def __getitem__(self, index):
-        return self.value[index]
-
-    def __array__(self, dtype=None, copy=None):
-        import numpy as np
-
-        return np.array(self.value, dtype=dtype) if copy else np.asarray(self.value, dtype=dtype)
-
-    def __repr__(self):
-        return f"Variable({self.value!r})"
-
-
-def _operators():
-    """Give Variable the operators of its array; += and its like change it in place."""
-
-    def value(a):
-        return getattr(a, "value", a)
-
-    def unary(operation):
-        return lambda self: operation(self.value)
-
-    def binary(operation):
-        return lambda self, other: operation(self.value, value(other))
-
-    def reflected(operation):
-        return lambda self, other: operation(other, self.value)
-
-    def in_place(operation):
-        def operate(self, other):
-            self[...] = operation(self.value, value(other))
-            return self
-
-        return operate
-
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
-        operation = getattr(operator, name)
-        setattr(Variable, f"__{name}__", binary(operation))
-        setattr(Variable, f"__r{name}__", reflected(operation))
-        setattr(Variable, f"__i{name}__", in_place(operation))
-    for name in ("lt", "le", "gt", "ge"):
-        setattr(Variable, f"__{name}__", binary(getattr(operator, name)))
-    for name in ("neg", "abs"):
-        setattr(Variable, f"__{name}__", unary(getattr(operator, name)))
-
-
-_operators()
-
-
-def bind(function, d2l):
-    """Return ``function`` with its first argument, the framework, filled in: a chapter's d2l.f."""
-
-    @functools.wraps(function)
-    def bound(*args, **kwargs):
-        return function(d2l, *args, **kwargs)
-
-    del bound.__wrapped__  # help() would show the framework's place again
-    parameters = list(inspect.signature(function).parameters.values())
-    bound.__signature__ = inspect.Signature(parameters[1:])
-    return bound

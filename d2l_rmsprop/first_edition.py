@@ -1,12 +1,10 @@
 """What the first edition's chapters import as ``utils``, on MXNet's ``nd`` arrays."""
 
-from . import mxnet_numpy  # noqa: F401 - before mxnet itself
-from .backend import missing as _missing
+from .backend import importing
+from .backends import mxnet_numpy  # noqa: F401 - before mxnet itself
 
-try:
+with importing("mxnet"):
     from mxnet import nd
-except ImportError as error:
-    raise _missing("mxnet", error) from error
 
 
 def linreg(X, w, b):

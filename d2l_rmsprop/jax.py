@@ -1,31 +1,23 @@
 """The chapter on JAX. ``backend`` says what each name must do."""
 
 import functools
-import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from .backend import missing as _missing
+from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing, read_hyperparams
 
-try:
+with importing("jax"):
     import jax
     import jax.numpy as jnp
-except ImportError as error:
-    raise _missing("jax", error) from error
 
-from . import backend, compiling, data, fashion_mnist, plotting, training
-from .backend import Hyperparams, read_hyperparams
-from .backend import as_numpy as numpy
-from .backend import bind as _bind
-from .compiling import compile
-from .data import DATA_HUB, DATA_URL, download
-from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import annotate, use_svg_display
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
-from .sweep import sweep
+from .backends import variable as boxes
+from .backends.namespace import *
+from .lesson import data
 
 
-def version():
+def version() -> str:
     return jax.__version__
 
 
@@ -41,34 +33,24 @@ from_numpy = native = jnp.asarray
 split = data.split  # NumPy's: compiled steps take them at once, jax.device_put takes 10 us for each
 
 
-def normal(mean=0.0, std=1.0, size=()):
+def normal(mean: float = 0.0, std: float = 1.0, size: Any = ()) -> Array:
     """Return normal numbers of this shape, drawn by NumPy: JAX keeps no generator of its own."""
     return jnp.asarray(np.random.normal(mean, std, size), jnp.float32)
-
-
-def linreg(X, w, b):
-    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
-    return matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
-    """Return half the squared error of each example, in the shape of y_hat."""
-    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
 
 
 # parameters, gradients and the change in place
 
 
-class Variable(backend.Variable):
-    __doc__ = backend.Variable.__doc__
+class Variable(boxes.Variable):
+    __doc__ = boxes.Variable.__doc__
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         super().__init__(jnp.array(value))
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
         self.value = self.value.at[index].set(value)
 
-    def __jax_array__(self):
+    def __jax_array__(self) -> Array:
         return self.value
 
 
@@ -76,7 +58,7 @@ TYPES = MUTABLE = (Variable,)
 variable = Variable
 
 
-def eager_apply(update, params, states, lr):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     for x, s in zip(params, states, strict=True):
         new_x, new_s = update(x.value, s.value, x.grad, lr)
         x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
@@ -86,7 +68,7 @@ def eager_apply(update, params, states, lr):
 COMPILER = "jax.jit"
 
 
-def compiled_apply(update, params, states, lr):
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     xs, ss = [x.value for x in params], [s.value for s in states]
     gs = [x.grad for x in params]
     try:
@@ -99,9 +81,9 @@ def compiled_apply(update, params, states, lr):
 
 
 @functools.lru_cache(64)
-def _compile(update):
+def _compile(update: Rule) -> Callable[..., Any]:
     @functools.partial(jax.jit, donate_argnums=(0, 1))  # the new arrays take the old ones' memory
-    def step(xs, ss, gs, lr):
+    def step(xs: Sequence, ss: Sequence, gs: Sequence, lr: Array) -> Any:
         new = [update(x, s, g, lr) for x, s, g in zip(xs, ss, gs, strict=True)]
         new_xs = [new_x.astype(x.dtype) for (new_x, _), x in zip(new, xs, strict=True)]
         new_ss = [new_s.astype(s.dtype) for (_, new_s), s in zip(new, ss, strict=True)]
@@ -114,18 +96,20 @@ def _compile(update):
 
 
 @jax.jit
-def _gradients(weights, X, y):
+def _gradients(weights: Sequence, X: Array, y: Array) -> Sequence:
     return jax.grad(lambda weights: reduce_mean(squared_loss(linreg(X, *weights), y)))(weights)
 
 
-def linreg_step(trainer_fn, states, hyperparams, w, b):
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
     w, b = Variable(w), Variable(b)
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         w.grad, b.grad = _gradients([w.value, b.value], X, y)
         trainer_fn([w, b], states, hyperparams)
 
-    def compiled_step(X, y):
+    def compiled_step(X: Array, y: Array) -> None:
         values = _rmsprop_step([variable.value for variable in variables], X, y, lr, *others)
         for variable, value in zip(variables, values, strict=True):
             variable.value = value
@@ -140,14 +124,14 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
 
 
 @functools.partial(jax.jit, static_argnums=(4, 5, 6))
-def _rmsprop_step(values, X, y, lr, *others):
+def _rmsprop_step(values: Sequence, X: Array, y: Array, lr: Array, *others: Any) -> list[Array]:
     w, b, *states = variables = [Variable(value) for value in values]
     w.grad, b.grad = _gradients(values[:2], X, y)
     rmsprop([w, b], states, Hyperparams(lr, *others))
     return [variable.value for variable in variables]
 
 
-def builtin_step(trainer, hyperparams, w, b):
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     import optax
 
     optimizer = trainer(**hyperparams)
@@ -155,21 +139,21 @@ def builtin_step(trainer, hyperparams, w, b):
     state = optimizer.init(weights)
 
     @jax.jit
-    def advance(weights, state, X, y):
+    def advance(weights: Any, state: Any, X: Array, y: Array) -> tuple[Any, Any]:
         updates, state = optimizer.update(_gradients(weights, X, y), state, weights)
         return optax.apply_updates(weights, updates), state
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         nonlocal weights, state
         weights, state = advance(weights, state, X, y)
 
-    return step, lambda: tuple(numpy(a) for a in weights)
+    return step, lambda: (numpy(weights[0]), numpy(weights[1]))
 
 
 EPS_IN_SQRT = True
 
 
-def builtin_rmsprop(lr, gamma, eps):
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
     import optax
 
     return optax.rmsprop, {"learning_rate": lr, "decay": gamma, "eps": eps}
@@ -181,8 +165,8 @@ CHANNEL_AXIS = -1
 
 
 @jax.jit
-def _mlp_gradients(weights, X, y):
-    def loss(weights):
+def _mlp_gradients(weights: Sequence, X: Array, y: Array) -> tuple[Array, Sequence]:
+    def loss(weights: Sequence) -> Array:
         W1, b1, W2, b2 = weights
         log_p = jax.nn.log_softmax(jax.nn.relu(X @ W1 + b1) @ W2 + b2)
         return -reduce_mean(log_p[arange(len(y)), y])
@@ -190,25 +174,25 @@ def _mlp_gradients(weights, X, y):
     return jax.value_and_grad(loss)(weights)
 
 
-def mlp_gradients(params, X, y):
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
     loss, grads = _mlp_gradients([x.value for x in params], X, y)
     for x, g in zip(params, grads, strict=True):
         x.grad = g
     return loss
 
 
-def builtin_update(params, gamma, eps):
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     import optax
 
     optimizer = optax.inject_hyperparams(optax.rmsprop)(learning_rate=0.0, decay=gamma, eps=eps)
     state = optimizer.init([x.value for x in params])
 
     @jax.jit
-    def advance(weights, grads, state):
+    def advance(weights: Any, grads: Any, state: Any) -> tuple[Any, Any]:
         updates, state = optimizer.update(grads, state)
         return optax.apply_updates(weights, updates), state
 
-    def update(lr):
+    def update(lr: float) -> None:
         nonlocal state
         state.hyperparams["learning_rate"] = jnp.float32(lr)
         weights, state = advance([x.value for x in params], [x.grad for x in params], state)
@@ -218,17 +202,4 @@ def builtin_update(params, gamma, eps):
     return update
 
 
-# the chapter's functions, on this framework
-
-_this = sys.modules[__name__]
-apply = _bind(compiling.apply, _this)
-init_rmsprop_states = _bind(init_rmsprop_states, _this)
-load_array = _bind(data.load_array, _this)
-get_data_ch11 = _bind(data.get_data_ch11, _this)
-evaluate_loss = _bind(training.evaluate_loss, _this)
-train_ch11 = _bind(training.train_ch11, _this)
-train_concise_ch11 = _bind(training.train_concise_ch11, _this)
-optimize = _bind(training.optimize, _this)
-load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
-train_mlp = _bind(fashion_mnist.train_mlp, _this)
-show_trace_2d = _bind(plotting.show_trace_2d, _this)
+bind(__name__)

@@ -2,35 +2,28 @@
 
 import ctypes
 import math
-import sys
+import operator
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as onp
 
-from . import mxnet_numpy
-from .backend import missing as _missing
+from .backend import Array, Optimizer, Read, Rule, Step, importing
+from .backends import mxnet_numpy  # noqa: F401 - before MXNet itself
 
-try:
+with importing("mxnet"):
     from mxnet import __version__, autograd, gluon, np, npx, optimizer
     from mxnet.base import _LIB, check_call
-except ImportError as error:
-    raise _missing("mxnet", error) from error
 
 npx.set_np()
 
-from . import backend, compiling, data, fashion_mnist, plotting, training
-from .backend import as_numpy as numpy
-from .backend import bind as _bind
-from .blocks import apply_in_blocks
-from .compiling import compile
-from .data import DATA_HUB, DATA_URL, download
-from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import annotate, use_svg_display
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
-from .sweep import sweep
+from .backends.blocks import apply_in_blocks
+from .backends.namespace import *
+from .lesson import data
 
 
-def version():
+def version() -> str:
     return __version__
 
 
@@ -42,41 +35,13 @@ arange, linspace, meshgrid, stack, matmul = np.arange, np.linspace, np.meshgrid,
 # NumPy's hand an MXNet array on to MXNet's own, and take the blocks of a compiled step as well
 square, sqrt, exp, log, abs = onp.square, onp.sqrt, onp.exp, onp.log, onp.abs
 sin, cos, tanh, sinh, cosh = onp.sin, onp.cos, onp.tanh, onp.sinh, onp.cosh
-from_numpy = np.array
+reshape, reduce_sum, reduce_mean = np.ndarray.reshape, np.ndarray.sum, np.ndarray.mean
+size = operator.attrgetter("size")
+from_numpy, native = np.array, data.as_is
 
 
-def split(a, batch_size):
+def split(a: onp.ndarray, batch_size: int) -> Sequence[Array]:
     return data.split(from_numpy(a), batch_size)
-
-
-def native(a):
-    return a
-
-
-def reshape(a, *shape):
-    return a.reshape(*shape)
-
-
-def size(a):
-    return a.size
-
-
-def reduce_sum(a, *args, **kwargs):
-    return a.sum(*args, **kwargs)
-
-
-def reduce_mean(a, *args, **kwargs):
-    return a.mean(*args, **kwargs)
-
-
-def linreg(X, w, b):
-    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
-    return matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
-    """Return half the squared error of each example, in the shape of y_hat."""
-    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
 
 
 # parameters, gradients and the change in place
@@ -84,24 +49,24 @@ def squared_loss(y_hat, y):
 TYPES = MUTABLE = (np.ndarray,)
 
 
-def variable(a):
+def variable(a: Array) -> Array:
     return a
 
 
-def eager_apply(update, params, states, lr):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     with autograd.pause():
         for x, s in zip(params, states, strict=True):
             _write((x, s), update(x, s, x.grad, lr))
             _use_up(x)
 
 
-def _write(old, new):
+def _write(old: Sequence[Array], new: Sequence[Array]) -> None:
     for a, b in zip(old, new, strict=True):
         if a is not b:  # an update may return its s as it is
             b.copyto(a)  # a[()] = b takes seven times as long
 
 
-def _use_up(x):
+def _use_up(x: Array) -> None:
     """Zero the gradient, for grad_req="add"; its buffer belongs to x and cannot be let go."""
     np.full_like(x.grad, 0, out=x.grad)
 
@@ -109,7 +74,7 @@ def _use_up(x):
 COMPILER = None
 
 
-def compiled_apply(update, params, states, lr):
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     """Take the step in NumPy's blocks, on the memory of MXNet's arrays."""
     npx.waitall()  # MXNet runs behind: it may have yet to write or read these arrays
     for x, s in zip(params, states, strict=True):
@@ -119,7 +84,7 @@ def compiled_apply(update, params, states, lr):
             continue
         views = [_memory(a) for a in arrays]
         try:
-            apply_in_blocks(update, *views, lr)
+            apply_in_blocks(update, views[0], views[1], views[2], lr)
             views[2][...] = 0
         except TypeError as error:  # nothing is written yet
             warnings.warn(
@@ -130,7 +95,7 @@ def compiled_apply(update, params, states, lr):
             eager_apply(update, [x], [s], lr)
 
 
-def _memory(a):
+def _memory(a: Array) -> onp.ndarray:
     """Return NumPy's view of an array on the CPU."""
     address, shape, dtype = ctypes.c_void_p(), a.shape, onp.dtype(a.dtype)
     check_call(_LIB.MXNDArrayGetData(a.handle, ctypes.byref(address)))
@@ -141,12 +106,14 @@ def _memory(a):
 # training
 
 
-def linreg_step(trainer_fn, states, hyperparams, w, b):
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
     w, b = np.array(w), np.array(b)
     w.attach_grad()
     b.attach_grad()
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         with autograd.record():
             loss = squared_loss(linreg(X, w, b), y).mean()
         loss.backward()
@@ -155,7 +122,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     return step, lambda: (w.asnumpy(), b.asnumpy())
 
 
-def builtin_step(trainer, hyperparams, w, b):
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     net = gluon.nn.Dense(1, in_units=len(w), dtype=w.dtype.name)
     net.initialize()
     net.weight.set_data(np.array(w.T))
@@ -163,7 +130,7 @@ def builtin_step(trainer, hyperparams, w, b):
     loss_fn = gluon.loss.L2Loss()
     optimizer = gluon.Trainer(net.collect_params(), trainer, hyperparams, kvstore=None)
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         with autograd.record():
             loss = loss_fn(net(X), y)
         loss.backward()
@@ -175,7 +142,7 @@ def builtin_step(trainer, hyperparams, w, b):
 EPS_IN_SQRT = True
 
 
-def builtin_rmsprop(lr, gamma, eps):
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
     return "rmsprop", {"learning_rate": lr, "gamma1": gamma, "epsilon": eps}
 
 
@@ -184,7 +151,7 @@ def builtin_rmsprop(lr, gamma, eps):
 CHANNEL_AXIS = 1
 
 
-def mlp_gradients(params, X, y):
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
     W1, b1, W2, b2 = params
     for x in params:
         if x.grad is None:
@@ -196,11 +163,11 @@ def mlp_gradients(params, X, y):
     return loss
 
 
-def builtin_update(params, gamma, eps):
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     rmsprop = optimizer.create("rmsprop", gamma1=gamma, epsilon=eps)
     updater = optimizer.get_updater(rmsprop)
 
-    def update(lr):
+    def update(lr: float) -> None:
         rmsprop.set_learning_rate(lr)
         for i, x in enumerate(params):
             updater(i, x.grad, x)
@@ -208,17 +175,4 @@ def builtin_update(params, gamma, eps):
     return update
 
 
-# the chapter's functions, on this framework
-
-_this = sys.modules[__name__]
-apply = _bind(compiling.apply, _this)
-init_rmsprop_states = _bind(init_rmsprop_states, _this)
-load_array = _bind(data.load_array, _this)
-get_data_ch11 = _bind(data.get_data_ch11, _this)
-evaluate_loss = _bind(training.evaluate_loss, _this)
-train_ch11 = _bind(training.train_ch11, _this)
-train_concise_ch11 = _bind(training.train_concise_ch11, _this)
-optimize = _bind(training.optimize, _this)
-load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
-train_mlp = _bind(fashion_mnist.train_mlp, _this)
-show_trace_2d = _bind(plotting.show_trace_2d, _this)
+bind(__name__)

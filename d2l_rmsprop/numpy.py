@@ -1,42 +1,38 @@
 """The chapter on NumPy, the small default. ``backend`` says what each name must do."""
 
-import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from . import backend, compiling, data, fashion_mnist, plotting, training
-from .backend import as_numpy as numpy
-from .backend import bind as _bind
-from .blocks import apply_in_blocks
-from .compiling import compile
-from .data import DATA_HUB, DATA_URL, download
-from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import annotate, use_svg_display
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
-from .sweep import sweep
+from .backend import Array, Optimizer, Read, Rule, Step
+from .backends import variable as boxes
+from .backends.blocks import apply_in_blocks
+from .backends.namespace import *
+from .lesson import data
 
 
-def version():
+def version() -> str:
     return np.__version__
 
 
 # arrays: float32 unless said otherwise, as the other frameworks make them
 
 
-def zeros(shape, dtype=np.float32):
+def zeros(shape: Any, dtype: Any = np.float32) -> Array:
     return np.zeros(shape, dtype)
 
 
-def ones(shape, dtype=np.float32):
+def ones(shape: Any, dtype: Any = np.float32) -> Array:
     return np.ones(shape, dtype)
 
 
-def tensor(a, dtype=None):
+def tensor(a: Any, dtype: Any = None) -> Array:
     a = np.array(a, dtype)
     return a.astype(np.float32) if dtype is None and a.dtype == np.float64 else a
 
 
-def normal(loc=0.0, scale=1.0, size=None):
+def normal(loc: float = 0.0, scale: float = 1.0, size: Any = None) -> Array:
     return np.float32(np.random.normal(loc, scale, size))
 
 
@@ -45,33 +41,19 @@ arange, linspace, meshgrid, stack, matmul = np.arange, np.linspace, np.meshgrid,
 square, sqrt, exp, log, abs = np.square, np.sqrt, np.exp, np.log, np.abs
 sin, cos, tanh, sinh, cosh = np.sin, np.cos, np.tanh, np.sinh, np.cosh
 reshape, size, reduce_sum, reduce_mean = np.reshape, np.size, np.sum, np.mean
-from_numpy, split = np.asarray, data.split
-
-
-def native(a):
-    return a
-
-
-def linreg(X, w, b):
-    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
-    return matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
-    """Return half the squared error of each example, in the shape of y_hat."""
-    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
+from_numpy, split, native = np.asarray, data.split, data.as_is
 
 
 # parameters, gradients and the change in place
 
 
-class Variable(backend.Variable):
-    __doc__ = backend.Variable.__doc__
+class Variable(boxes.Variable):
+    __doc__ = boxes.Variable.__doc__
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         super().__init__(np.array(value))
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, index: Any, value: Any) -> None:
         self.value[index] = value
 
 
@@ -79,7 +61,7 @@ TYPES, MUTABLE = (Variable,), (Variable, np.ndarray)
 variable = Variable
 
 
-def eager_apply(update, params, states, lr):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     for variable, s in zip(params, states, strict=True):
         x, s = variable.value, getattr(s, "value", s)
         x[...], s[...] = update(x, s, variable.grad, lr)
@@ -89,7 +71,7 @@ def eager_apply(update, params, states, lr):
 COMPILER = None
 
 
-def compiled_apply(update, params, states, lr):
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     for x, s in zip(params, states, strict=True):
         apply_in_blocks(update, x.value, getattr(s, "value", s), np.asarray(x.grad), lr)
         x.grad = None
@@ -98,10 +80,12 @@ def compiled_apply(update, params, states, lr):
 # training
 
 
-def linreg_step(trainer_fn, states, hyperparams, w, b):
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
     w, b = Variable(w), Variable(b)
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         error = linreg(X, w.value, b.value) - reshape(y, (-1, 1))
         w.grad, b.grad = X.T @ error / len(X), error.mean(axis=0)
         trainer_fn([w, b], states, hyperparams)
@@ -109,7 +93,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     return step, lambda: (w.value.copy(), b.value.copy())
 
 
-def builtin_step(trainer, hyperparams, w, b):
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     raise NotImplementedError(
         "NumPy has no built-in optimizer; use train_ch11 here, or train_concise_ch11 of another "
         "framework."
@@ -119,7 +103,7 @@ def builtin_step(trainer, hyperparams, w, b):
 EPS_IN_SQRT = None
 
 
-def builtin_rmsprop(lr, gamma, eps):
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]] | None:
     return None
 
 
@@ -128,7 +112,7 @@ def builtin_rmsprop(lr, gamma, eps):
 CHANNEL_AXIS = 1
 
 
-def mlp_gradients(params, X, y):
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
     W1, b1, W2, b2 = (x.value for x in params)
     hidden = np.maximum(X @ W1 + b1, 0)
     scores = hidden @ W2 + b2
@@ -145,21 +129,8 @@ def mlp_gradients(params, X, y):
     return -log_p[rows, y].mean()
 
 
-def builtin_update(params, gamma, eps):
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     raise NotImplementedError("NumPy has no built-in optimizer; use builtin=False here.")
 
 
-# the chapter's functions, on this framework
-
-_this = sys.modules[__name__]
-apply = _bind(compiling.apply, _this)
-init_rmsprop_states = _bind(init_rmsprop_states, _this)
-load_array = _bind(data.load_array, _this)
-get_data_ch11 = _bind(data.get_data_ch11, _this)
-evaluate_loss = _bind(training.evaluate_loss, _this)
-train_ch11 = _bind(training.train_ch11, _this)
-train_concise_ch11 = _bind(training.train_concise_ch11, _this)
-optimize = _bind(training.optimize, _this)
-load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
-train_mlp = _bind(fashion_mnist.train_mlp, _this)
-show_trace_2d = _bind(plotting.show_trace_2d, _this)
+bind(__name__)

@@ -2,29 +2,24 @@
 
 import functools
 import inspect
-import sys
 import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from .backend import missing as _missing
+import numpy as np
+
+from .backend import Array, Optimizer, Read, Rule, Step, importing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bury a student
-try:
+with importing("tensorflow"):
     import tensorflow as tf
-except ImportError as error:
-    raise _missing("tensorflow", error) from error
 
-from . import backend, compiling, data, fashion_mnist, plotting, training
-from .backend import as_numpy as numpy
-from .backend import bind as _bind
-from .compiling import compile
-from .data import DATA_HUB, DATA_URL, download
-from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import annotate, use_svg_display
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
-from .sweep import sweep
+from .backends.namespace import *
+from .lesson import data, training
 
 
-def version():
+def version() -> str:
     return tf.__version__
 
 
@@ -36,27 +31,18 @@ arange, linspace, meshgrid, stack, matmul = tf.range, tf.linspace, tf.meshgrid, 
 square, sqrt, exp, log, abs = tf.square, tf.sqrt, tf.exp, tf.math.log, tf.abs
 sin, cos, tanh, sinh, cosh = tf.sin, tf.cos, tf.tanh, tf.sinh, tf.cosh
 reshape, reduce_sum, reduce_mean = tf.reshape, tf.reduce_sum, tf.reduce_mean
-from_numpy = tf.constant
+from_numpy, native = tf.constant, data.as_is
 
 
-def split(a, batch_size):
+def split(a: np.ndarray, batch_size: int) -> Sequence[Array]:
     return tf.split(a, [len(rows) for rows in data.split(a, batch_size)]) if len(a) else []
 
 
-def native(a):
-    return a
-
-
-def size(a):
+def size(a: Array) -> int:
     return int(tf.size(a))
 
 
-def linreg(X, w, b):
-    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
-    return matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
+def squared_loss(y_hat: Array, y: Array) -> Array:  # type: ignore[no-redef]
     """Return half the squared error of each example, in the shape of y_hat."""
     return (y_hat - reshape(y, tf.shape(y_hat))) ** 2 / 2
 
@@ -67,7 +53,7 @@ TYPES = MUTABLE = (tf.Variable,)
 variable = tf.Variable
 
 
-def eager_apply(update, params, states, lr):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     for x, s in zip(params, states, strict=True):
         new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad), lr)
         x.assign(new_x)
@@ -78,7 +64,7 @@ def eager_apply(update, params, states, lr):
 COMPILER = "tf.function and XLA"
 
 
-def compiled_apply(update, params, states, lr):
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     lr = tf.constant(lr, tf.float64)
     for start in range(0, len(params), 100):  # a hundred in one call; more take long to compile
         xs, ss = params[start : start + 100], states[start : start + 100]
@@ -88,9 +74,9 @@ def compiled_apply(update, params, states, lr):
 
 
 @functools.lru_cache(64)
-def _compile(update):
+def _compile(update: Rule) -> Callable[..., Any]:
     @tf.function(jit_compile=True, autograph=False)
-    def step(xs, ss, gs, lr):
+    def step(xs: Sequence, ss: Sequence, gs: Sequence, lr: Array) -> Any:
         for x, s, g in zip(xs, ss, gs, strict=True):
             new_x, new_s = update(x.value(), s.value(), g, tf.cast(lr, g.dtype))
             x.assign(new_x)
@@ -102,11 +88,13 @@ def _compile(update):
 # training
 
 
-def linreg_step(trainer_fn, states, hyperparams, w, b):
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
     params = w, b = [tf.Variable(w), tf.Variable(b)]
 
     @tf.function(reduce_retracing=True)
-    def gradients(X, y):
+    def gradients(X: Array, y: Array) -> list[Array]:
         with tf.GradientTape() as tape:
             loss = reduce_mean(squared_loss(linreg(X, w, b), y))
         return tape.gradient(loss, params)
@@ -114,7 +102,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     arguments = inspect.signature(trainer_fn).parameters.values()
     takes_grads = sum(a.default is a.empty for a in arguments) == 4  # the book's own style
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         grads = gradients(X, y)
         if takes_grads:
             trainer_fn(params, grads, states, hyperparams)
@@ -128,7 +116,7 @@ def linreg_step(trainer_fn, states, hyperparams, w, b):
     return step, lambda: (w.numpy(), b.numpy())
 
 
-def builtin_step(trainer, hyperparams, w, b):
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     net = tf.keras.layers.Dense(1, dtype=w.dtype.name)
     net.build((None, len(w)))
     net.set_weights([w, b])
@@ -136,7 +124,7 @@ def builtin_step(trainer, hyperparams, w, b):
     optimizer.build(net.trainable_variables)
 
     @tf.function(reduce_retracing=True)
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         with tf.GradientTape() as tape:
             loss = reduce_mean(squared_loss(net(X), y))
         optimizer.apply_gradients(
@@ -149,13 +137,15 @@ def builtin_step(trainer, hyperparams, w, b):
 EPS_IN_SQRT = True
 
 
-def builtin_rmsprop(lr, gamma, eps):
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
     return tf.keras.optimizers.RMSprop, {"learning_rate": lr, "rho": gamma, "epsilon": eps}
 
 
-def load_array(data_arrays, batch_size, is_train=True):
+def load_array(  # type: ignore[no-redef]
+    data_arrays: Sequence[Array], batch_size: int, is_train: bool = True
+) -> Any:
     """Return a tf.data.Dataset of minibatches, shuffled anew at each pass for training."""
-    minibatches = data.load_array(_this, data_arrays, batch_size, is_train)
+    minibatches = data.load_array(sys.modules[__name__], data_arrays, batch_size, is_train)
     signature = tuple(tf.TensorSpec((None, *a.shape[1:]), a.dtype) for a in minibatches.arrays)
     dataset = tf.data.Dataset.from_generator(lambda: minibatches, output_signature=signature)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(minibatches)))
@@ -163,11 +153,13 @@ def load_array(data_arrays, batch_size, is_train=True):
     return dataset
 
 
-def evaluate_loss(net, data_iter, loss):
+def evaluate_loss(  # type: ignore[no-redef]
+    net: Callable, data_iter: Iterable, loss: Callable
+) -> float:
     """Return the mean of ``loss(net(X), y)`` over all examples; Keras' own losses take y first."""
     own = isinstance(loss, tf.keras.losses.Loss)
     ordered = (lambda y_hat, y: loss(y, y_hat)) if own else loss
-    return training.evaluate_loss(_this, net, data_iter, ordered)
+    return training.evaluate_loss(sys.modules[__name__], net, data_iter, ordered)
 
 
 # Fashion-MNIST
@@ -176,7 +168,7 @@ CHANNEL_AXIS = -1
 
 
 @tf.function(reduce_retracing=True)
-def _mlp_gradients(params, X, y):
+def _mlp_gradients(params: Sequence, X: Array, y: Array) -> tuple[Array, Sequence]:
     W1, b1, W2, b2 = params
     with tf.GradientTape() as tape:
         scores = tf.nn.relu(X @ W1 + b1) @ W2 + b2
@@ -184,34 +176,23 @@ def _mlp_gradients(params, X, y):
     return loss, tape.gradient(loss, params)
 
 
-def mlp_gradients(params, X, y):
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
     loss, grads = _mlp_gradients(params, X, y)
     for x, g in zip(params, grads, strict=True):
         x.grad = g
     return loss
 
 
-def builtin_update(params, gamma, eps):
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     optimizer = tf.keras.optimizers.RMSprop(rho=gamma, epsilon=eps)
     optimizer.build(params)
     apply_gradients = tf.function(lambda grads: optimizer.apply_gradients(zip(grads, params)))  # noqa: B905
 
-    def update(lr):
+    def update(lr: float) -> None:
         optimizer.learning_rate = lr
         apply_gradients([x.grad for x in params])
 
     return update
 
 
-# the chapter's functions, on this framework
-
-_this = sys.modules[__name__]
-apply = _bind(compiling.apply, _this)
-init_rmsprop_states = _bind(init_rmsprop_states, _this)
-get_data_ch11 = _bind(data.get_data_ch11, _this)
-train_ch11 = _bind(training.train_ch11, _this)
-train_concise_ch11 = _bind(training.train_concise_ch11, _this)
-optimize = _bind(training.optimize, _this)
-load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
-train_mlp = _bind(fashion_mnist.train_mlp, _this)
-show_trace_2d = _bind(plotting.show_trace_2d, _this)
+bind(__name__)

@@ -1,30 +1,23 @@
 """The chapter on PyTorch. ``backend`` says what each name must do."""
 
 import functools
-import sys
 import types
 import warnings
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from .backend import missing as _missing
 
-try:
+from .backend import Array, Optimizer, Read, Rule, Step, importing
+
+with importing("torch"):
     import torch
-except ImportError as error:
-    raise _missing("torch", error) from error
 
-from . import backend, compiling, data, fashion_mnist, plotting, training
-from .backend import as_numpy as numpy
-from .backend import bind as _bind
-from .compiling import compile
-from .data import DATA_HUB, DATA_URL, download
-from .plotting import Accumulator, Animator, Timer, plot, plt, set_axes, set_figsize, train_2d
-from .plotting import annotate, use_svg_display
-from .rmsprop import init_rmsprop_states, leaky_average_weights, rmsprop, rmsprop_2d
-from .sweep import sweep
+from .backends.namespace import *
+from .lesson import data
 
 
-def version():
+def version() -> str:
     return torch.__version__
 
 
@@ -36,41 +29,13 @@ arange, linspace, meshgrid = torch.arange, torch.linspace, torch.meshgrid
 stack, matmul = torch.stack, torch.matmul
 square, sqrt, exp, log, abs = torch.square, torch.sqrt, torch.exp, torch.log, torch.abs
 sin, cos, tanh, sinh, cosh = torch.sin, torch.cos, torch.tanh, torch.sinh, torch.cosh
-from_numpy = torch.from_numpy
+reshape, size = torch.Tensor.reshape, torch.Tensor.numel
+reduce_sum, reduce_mean = torch.Tensor.sum, torch.Tensor.mean
+from_numpy, native = torch.from_numpy, data.as_is
 
 
-def split(a, batch_size):
+def split(a: Array, batch_size: int) -> Sequence[Array]:
     return data.split(from_numpy(a), batch_size)
-
-
-def native(a):
-    return a
-
-
-def reshape(a, *shape):
-    return a.reshape(*shape)
-
-
-def size(a):
-    return a.numel()
-
-
-def reduce_sum(a, *args, **kwargs):
-    return a.sum(*args, **kwargs)
-
-
-def reduce_mean(a, *args, **kwargs):
-    return a.mean(*args, **kwargs)
-
-
-def linreg(X, w, b):
-    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
-    return matmul(X, w) + b
-
-
-def squared_loss(y_hat, y):
-    """Return half the squared error of each example, in the shape of y_hat."""
-    return (y_hat - reshape(y, y_hat.shape)) ** 2 / 2
 
 
 # parameters, gradients and the change in place
@@ -78,12 +43,12 @@ def squared_loss(y_hat, y):
 TYPES = MUTABLE = (torch.Tensor,)
 
 
-def variable(a):
+def variable(a: Array) -> Array:
     return a
 
 
 @torch.no_grad()
-def eager_apply(update, params, states, lr):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     for x, s in zip(params, states, strict=True):
         new_x, new_s = update(x, s, x.grad, lr)
         x.copy_(new_x)
@@ -97,7 +62,7 @@ GATHERED = 2**17  # elements in one call, about, so that they stay in the cache
 
 
 @torch.no_grad()
-def compiled_apply(update, params, states, lr):
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
     if sum(x.numel() for x in params) < SMALL:  # nothing to gain
         return eager_apply(update, params, states, lr)
     step, lr = _compile(update), torch.tensor(lr, dtype=torch.float64)
@@ -125,8 +90,8 @@ def compiled_apply(update, params, states, lr):
 
 
 @functools.lru_cache(64)
-def _compile(update):
-    def step(x, s, g, lr):
+def _compile(update: Rule) -> Callable[..., Any]:
+    def step(x: Array, s: Array, g: Array, lr: Array) -> None:
         new_x, new_s = update(x, s, g, lr)
         x.copy_(new_x)
         s.copy_(new_s)
@@ -136,7 +101,7 @@ def _compile(update):
     # as /proc/cpuinfo says: to try each instruction set takes as long again as the compilation
     compiled = torch.compile(step, dynamic=True, options={"cpp.vec_isa_ok": True})
 
-    def run(*arrays):
+    def run(*arrays: Array) -> None:
         nonlocal compiled
         try:
             compiled(*arrays)
@@ -157,28 +122,30 @@ def _compile(update):
 # training
 
 
-def _half_mse(y_hat, y):
+def _half_mse(y_hat: Array, y: Array) -> Array:
     return torch.nn.functional.mse_loss(y_hat, reshape(y, y_hat.shape)) / 2
 
 
-def linreg_step(trainer_fn, states, hyperparams, w, b):
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
     w, b = torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         _half_mse(linreg(X, w, b), y).backward()
         trainer_fn([w, b], states, hyperparams)
 
     return step, lambda: (w.detach().numpy().copy(), b.detach().numpy().copy())
 
 
-def builtin_step(trainer, hyperparams, w, b):
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     net = torch.nn.Linear(*w.shape, dtype=torch.from_numpy(w).dtype)
     with torch.no_grad():
         net.weight.copy_(torch.from_numpy(w.T))
         net.bias.copy_(torch.from_numpy(b))
     optimizer = trainer(net.parameters(), **hyperparams)
 
-    def step(X, y):
+    def step(X: Array, y: Array) -> None:
         optimizer.zero_grad()
         _half_mse(net(X), y).backward()
         optimizer.step()
@@ -189,7 +156,7 @@ def builtin_step(trainer, hyperparams, w, b):
 EPS_IN_SQRT = False
 
 
-def builtin_rmsprop(lr, gamma, eps):
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
     return torch.optim.RMSprop, {"lr": lr, "alpha": gamma, "eps": eps}
 
 
@@ -198,17 +165,17 @@ def builtin_rmsprop(lr, gamma, eps):
 CHANNEL_AXIS = 1
 
 
-def mlp_gradients(params, X, y):
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
     W1, b1, W2, b2 = (x.requires_grad_() for x in params)
     loss = torch.nn.functional.cross_entropy(torch.relu(X @ W1 + b1) @ W2 + b2, y)
     loss.backward()
     return loss.detach()
 
 
-def builtin_update(params, gamma, eps):
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     optimizer = torch.optim.RMSprop(params, alpha=gamma, eps=eps)
 
-    def update(lr):
+    def update(lr: float) -> None:
         optimizer.param_groups[0]["lr"] = lr
         optimizer.step()
         optimizer.zero_grad()
@@ -216,17 +183,4 @@ def builtin_update(params, gamma, eps):
     return update
 
 
-# the chapter's functions, on this framework
-
-_this = sys.modules[__name__]
-apply = _bind(compiling.apply, _this)
-init_rmsprop_states = _bind(init_rmsprop_states, _this)
-load_array = _bind(data.load_array, _this)
-get_data_ch11 = _bind(data.get_data_ch11, _this)
-evaluate_loss = _bind(training.evaluate_loss, _this)
-train_ch11 = _bind(training.train_ch11, _this)
-train_concise_ch11 = _bind(training.train_concise_ch11, _this)
-optimize = _bind(training.optimize, _this)
-load_data_fashion_mnist = _bind(fashion_mnist.load_data_fashion_mnist, _this)
-train_mlp = _bind(fashion_mnist.train_mlp, _this)
-show_trace_2d = _bind(plotting.show_trace_2d, _this)
+bind(__name__)

@@ -118,13 +118,13 @@ def imported(statement):
 
 
 def test_the_package_alone_imports_no_framework():
-    assert imported("import d2l_rmsprop, d2l_rmsprop.cli") == set()
+    assert imported("import d2l_rmsprop, d2l_rmsprop.commands") == set()
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name != "numpy"])
 def test_one_framework_imports_no_other(name):
     framework(name)
-    itself = f"from d2l_rmsprop import mxnet_numpy; import {name}"
+    itself = f"from d2l_rmsprop.backends import mxnet_numpy; import {name}"
     if name != "mxnet":
         itself = f"import {name}"
     assert imported(f"from d2l_rmsprop import {name} as d2l") == imported(itself) | {"numpy"}

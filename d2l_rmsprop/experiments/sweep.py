@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import Hyperparams, load, read_hyperparams
+from ..backend import Hyperparams, load, read_hyperparams
+from ..files import write
+from ..lesson.training import check_count, fit
+from ..rmsprop import rmsprop
 from .cluster import ClusterError, cluster
 from .compare import arrays
-from .files import write
-from .rmsprop import rmsprop
-from .training import _check_count, fit
 
 BLOCK = 64  # cells, at most, that a worker trains at once, as columns of one array
 WORTH_PROCESSES = 10**7  # examples that all runs see: fewer take less time than starting processes
@@ -137,7 +137,7 @@ def sweep(
     """
     lrs, gammas = _axis("lr", lrs), _axis("gamma", gammas)
     read_hyperparams({"lr": 0, "gamma": 0, "eps": eps})
-    _check_count(num_epochs=num_epochs, batch_size=batch_size, jobs=1 if jobs is None else jobs)
+    check_count(num_epochs=num_epochs, batch_size=batch_size, jobs=1 if jobs is None else jobs)
     settings = Settings(data, int(num_epochs), int(batch_size), int(seed), float(eps))
     grid = Grid(lrs, gammas, np.full((len(gammas), len(lrs)), np.nan))
     try:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode, v4
 
-from .backend import BACKENDS
-from .chapter import Cell, ChapterError, backends_of, cells
-from .files import write
+from ..backend import BACKENDS
+from ..files import write
+from .source import Cell, ChapterError, backends_of, cells
 
 __all__ = ["ChapterError", "Conversion", "backends_of", "build", "convert", "execute", "read"]
 

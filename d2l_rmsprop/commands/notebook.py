@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .backend import BACKENDS
+from ..backend import BACKENDS
 
 
 @click.command()
@@ -61,7 +61,7 @@ def notebook(
     if len({chapter.with_suffix("").resolve() for chapter in chapters}) < len(chapters):
         raise click.UsageError("two of the chapters would become the same notebook.")
 
-    from .notebook import ChapterError, build  # slow to import
+    from ..book.notebook import ChapterError, build  # slow to import
 
     root = os.path.commonpath([chapter.resolve().parent for chapter in chapters])
     failed = False
@@ -95,7 +95,7 @@ def notebook(
 
 def _installed(chapter: Path) -> list[str]:
     """Return the installed frameworks that the chapter has code for; stderr names the others."""
-    from .notebook import ChapterError, backends_of, read
+    from ..book.notebook import ChapterError, backends_of, read
 
     have = backends_of(read(chapter), str(chapter))
     names = [name for name in have if find_spec(name)]

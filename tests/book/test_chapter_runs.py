@@ -8,9 +8,9 @@ import pytest
 from conftest import framework
 
 from d2l_rmsprop.backend import BACKENDS
-from d2l_rmsprop.notebook import build
+from d2l_rmsprop.book.notebook import build
 
-CHAPTERS = sorted((Path(__file__).parents[1] / "chapters").glob("*/*.md"))
+CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*/*.md"))
 
 
 @pytest.mark.parametrize("name", BACKENDS)

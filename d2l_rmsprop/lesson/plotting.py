@@ -5,7 +5,7 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .backend import as_numpy
+from ..backend import as_numpy
 
 _FMTS = ("-", "m--", "g-.", "r:")
 

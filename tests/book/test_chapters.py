@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-CHAPTERS = Path(__file__).parents[1] / "chapters"
+CHAPTERS = Path(__file__).parents[2] / "chapters"
 EXERCISES = CHAPTERS / "exercises"
 TRANSLATIONS = sorted(p for p in CHAPTERS.rglob("*.md") if p.parent.name != "en")
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.S)

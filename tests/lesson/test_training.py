@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import framework
 
-from d2l_rmsprop.data import linear_problem, stand_in
-from d2l_rmsprop.training import half_mse
+from d2l_rmsprop.lesson.data import linear_problem, stand_in
+from d2l_rmsprop.lesson.training import half_mse
 
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9}
 

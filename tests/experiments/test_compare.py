@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import FRAMEWORKS, framework
 
-from d2l_rmsprop import compare
-from d2l_rmsprop.cli import main
+from d2l_rmsprop.commands import main
+from d2l_rmsprop.experiments import compare
 
 
 def run(*args):
@@ -129,7 +129,7 @@ def test_settings_reach_the_training(tmp_path):
     (row,) = json.loads((tmp_path / "c.json").read_text())
     from test_training import by_hand, rmsprop_by_hand
 
-    from d2l_rmsprop.data import linear_problem
+    from d2l_rmsprop.lesson.data import linear_problem
 
     expected = by_hand(*linear_problem(), rmsprop_by_hand(0.1, 0.5, 1e-4), 100, 1, 7)
     np.testing.assert_allclose(row["scratch"]["losses"], expected, rtol=1e-6)
@@ -161,7 +161,7 @@ def test_bad_usage_is_said_before_training_starts(args, words, monkeypatch):
 
 
 def test_the_real_table_asked_for_by_name_is_never_replaced(monkeypatch, tmp_path):
-    from d2l_rmsprop import data
+    from d2l_rmsprop.lesson import data
 
     monkeypatch.setenv("D2L_RMSPROP_DATA", str(tmp_path))
     (tmp_path / "airfoil_self_noise.dat").write_bytes(b"something else")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import backend, data
-from .rmsprop import rmsprop
-from .training import History, fit
+from .. import backend
+from ..lesson import data
+from ..lesson.training import History, fit
+from ..rmsprop import rmsprop
 
 ROUNDING = 1e-6  # of max(1, loss): the bound on a float32 run at the default settings
 MORE_THAN_ROUNDING = 1e-5  # the same at other settings, which may be chaotic

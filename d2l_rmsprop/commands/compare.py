@@ -1,49 +1,18 @@
-"""The command line: d2l-rmsprop."""
+"""The command ``d2l-rmsprop compare``."""
 
 import json
-import os
 import re
 import sys
 
 import click
 
-from . import __version__
-from .backend import BACKENDS, load
-from .cli_notebook import notebook
-from .cli_options import training_options
-from .cli_sweep import sweep
-from .files import FIGURES, OutputFile, write, write_figure
+from ..backend import BACKENDS
+from ..files import FIGURES, write, write_figure
+from .console import console
+from .options import OutputFile, training_options
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__)
-def main():
-    """RMSProp from Dive into Deep Learning, one implementation for five frameworks."""
-    # TensorFlow's notices, which no one on a command line can act on
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-
-main.add_command(notebook)
-main.add_command(sweep)
-
-
-@main.command()
-def backends():
-    """List the frameworks: the version, or why it is not there and what installs it."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("framework", "version", "remark", box=None, pad_edge=False)
-    for name in BACKENDS:
-        try:
-            table.add_row(name, load(name).version(), "")
-        except ImportError as error:
-            table.add_row(name, "-", Text(str(error)))
-    _console().print(table)
-
-
-@main.command()
+@click.command()
 @click.option(
     "--backend",
     "names",
@@ -71,9 +40,9 @@ def compare(names, data, json_file, figure_file, **settings):
     epsilon in the built-in optimizer. Exit code 1: a framework failed, or the two differ by more
     than rounding at the default settings.
     """
-    from . import compare as comparison  # late: --help needs no NumPy
-    from .backend import read_hyperparams
-    from .data import DataError
+    from ..backend import read_hyperparams
+    from ..experiments import compare as comparison  # late: --help needs no NumPy
+    from ..lesson.data import DataError
 
     settings = comparison.Settings(**settings)
     try:
@@ -101,13 +70,13 @@ def _train_all(names, Xy, settings):
     """Return the Row of each framework; progress goes to stderr, as a bar where it is a screen."""
     from rich.progress import Progress
 
-    from .compare import compare
+    from ..experiments.compare import compare
 
     rows = []
-    console = _console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    stderr = console(stderr=True)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         for name in dict.fromkeys(names):
-            if not console.is_terminal:
+            if not stderr.is_terminal:
                 click.echo(f"{name} ...", err=True)
             task = progress.add_task(name, total=2 * settings.epochs)
 
@@ -146,18 +115,8 @@ def _print_table(rows, verdicts):
             *(show(row.difference(other), ".1e") for other in ("builtin", "reference")),
             {True: "inside", False: "outside", None: "-"}[row.eps_in_sqrt],
         )
-    console = _console()
-    console.print(table)
+    stdout = console()
+    stdout.print(table)
     for row, (_, remark) in zip(rows, verdicts, strict=True):
         if remark:
-            console.print(f"{row.backend}: {remark}", markup=False)
-
-
-def _console(stderr=False):
-    """Return a console that wraps at a screen's edge and leaves a pipe's lines whole."""
-    from rich.console import Console
-
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        console.width = 250
-    return console
+            stdout.print(f"{row.backend}: {remark}", markup=False)

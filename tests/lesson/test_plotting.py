@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import framework
 
-from d2l_rmsprop.plotting import Accumulator, Animator, Timer, plot, train_2d
+from d2l_rmsprop.lesson.plotting import Accumulator, Animator, Timer, plot, train_2d
 
 
 def points(line):
@@ -85,8 +85,8 @@ def test_in_a_notebook_one_picture_is_updated_a_few_times_a_second(monkeypatch):
         def update(self, figure):
             shown.append("update")
 
-    monkeypatch.setattr("d2l_rmsprop.plotting._in_notebook", lambda: shell)
-    monkeypatch.setattr("d2l_rmsprop.plotting.use_svg_display", lambda: None)
+    monkeypatch.setattr("d2l_rmsprop.lesson.plotting._in_notebook", lambda: shell)
+    monkeypatch.setattr("d2l_rmsprop.lesson.plotting.use_svg_display", lambda: None)
     monkeypatch.setattr(
         "IPython.display.display", lambda figure, display_id: shown.append("first") or Handle()
     )

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from conftest import framework
 
-from d2l_rmsprop import data, fashion_mnist
+from d2l_rmsprop.experiments import fashion_mnist
+from d2l_rmsprop.lesson import data
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 falling = lambda t: 1e-3 * (1 - t)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import as_numpy
-from .data import DataError, download
-from .plotting import Animator
-from .rmsprop import rmsprop
-from .training import _check_count
+from ..backend import as_numpy
+from ..lesson.data import DataError, download
+from ..lesson.plotting import Animator
+from ..lesson.training import check_count
+from ..rmsprop import rmsprop
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 SYSTEM_FOLDER = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
@@ -159,7 +159,7 @@ def train_mlp(
     0, after some hundred steps in float32: from there on the gradients differ, and the two go
     slowly apart, to the same accuracy.
     """
-    _check_count(num_epochs=num_epochs)
+    check_count(num_epochs=num_epochs)
     batches, test = (getattr(data, "minibatches", data) for data in (train_iter, test_iter))
     rng = np.random.default_rng(seed)
     inputs = batches.arrays[0][0].size

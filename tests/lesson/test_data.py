@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import SHARED, framework
 
-from d2l_rmsprop import data
+from d2l_rmsprop.lesson import data
 
 CONTENT = b"1.0\t2.0\r\n" * 5000
 SHA1 = hashlib.sha1(CONTENT).hexdigest()
@@ -205,7 +205,7 @@ def test_two_processes_may_download_at_once(server, cache):
     server.behaviour = "wait for two"
     url, sha1 = data.DATA_HUB["airfoil"]
     code = f"""
-from d2l_rmsprop import data
+from d2l_rmsprop.lesson import data
 data.TIMEOUT = 60
 print(data.download({url!r}, None, {sha1!r}))
 """

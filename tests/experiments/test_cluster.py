@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from test_sweep import run, train
 
-from d2l_rmsprop import cluster, sweep
-from d2l_rmsprop.sweep import SweepError
+from d2l_rmsprop.experiments import cluster, sweep
+from d2l_rmsprop.experiments.sweep import SweepError
 
 # they wait for other processes, a bounded time, so a loaded machine may fail them
 pytestmark = pytest.mark.cluster

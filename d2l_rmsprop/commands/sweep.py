@@ -4,8 +4,8 @@ import time
 
 import click
 
-from .cli_options import training_options
-from .files import FIGURES, OutputFile, write_figure
+from ..files import FIGURES, write_figure
+from .options import OutputFile, training_options
 
 
 class Axis(click.ParamType):
@@ -73,9 +73,9 @@ def sweep(lrs, gammas, epochs, jobs, scheduler, results, figure, **settings):
     NumPy trains the grid, on all cores or on a cluster. Exit code 1: the sweep stopped, or no
     worker survived one of its cells.
     """
-    from .data import DataError  # late: --help needs no NumPy
-    from .sweep import SweepError
-    from .sweep import sweep as train
+    from ..experiments.sweep import SweepError  # late: --help needs no NumPy
+    from ..experiments.sweep import sweep as train
+    from ..lesson.data import DataError
 
     started = time.perf_counter()
     try:

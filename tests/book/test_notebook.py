@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from d2l_rmsprop.backend import BACKENDS
-from d2l_rmsprop.cli_notebook import notebook as command
-from d2l_rmsprop.notebook import ChapterError, Conversion, backends_of, build, convert, execute
+from d2l_rmsprop.book.notebook import ChapterError, Conversion, backends_of, build, convert, execute
+from d2l_rmsprop.commands.notebook import notebook as command
 
-SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
+SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
 
 
 def cell(code, info="{.python .input}"):
@@ -252,7 +252,7 @@ def test_two_builds_have_the_same_bytes(tmp_path):
     chapter = write_chapter(
         tmp_path, SECTION + TABS + TABBED + cell("#@tab all\nimport d2l, utils")
     )
-    code = "import sys, d2l_rmsprop.notebook as n; n.build(sys.argv[1], 'jax', sys.argv[2])"
+    code = "import sys, d2l_rmsprop.book.notebook as n; n.build(sys.argv[1], 'jax', sys.argv[2])"
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         target = tmp_path / f"{seed}.ipynb"
@@ -262,7 +262,7 @@ def test_two_builds_have_the_same_bytes(tmp_path):
 
 def test_converting_imports_no_framework_and_no_client():
     code = (
-        "import sys; from d2l_rmsprop.notebook import convert; convert('a', 'torch')\n"
+        "import sys; from d2l_rmsprop.book.notebook import convert; convert('a', 'torch')\n"
         f"print([m for m in {[*BACKENDS, 'nbclient', 'matplotlib']} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -500,7 +500,7 @@ def test_a_class_of_twenty_chapters_converts_in_one_process_and_keeps_its_folder
 
 
 def test_all_makes_one_for_each_installed_framework_and_names_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("d2l_rmsprop.cli_notebook.find_spec", lambda name: name != "jax")
+    monkeypatch.setattr("d2l_rmsprop.commands.notebook.find_spec", lambda name: name != "jax")
     chapter = write_chapter(tmp_path, cell("#@tab jax,mxnet,pytorch\nx"))
     done = run(chapter, "--all", "-o", tmp_path / "build")
     assert done.exit_code == 0

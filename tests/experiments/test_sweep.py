@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 from test_training import by_hand, rmsprop_by_hand, table
 
-from d2l_rmsprop import sweep
-from d2l_rmsprop.cli import main
-from d2l_rmsprop.sweep import SweepError
+from d2l_rmsprop.commands import main
+from d2l_rmsprop.experiments import sweep
+from d2l_rmsprop.experiments.sweep import SweepError
 
 LRS, GAMMAS = [0.001, 0.01, 0.1, 1], [0, 0.9, 0.999]
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import as_numpy
+from ..backend import as_numpy
+from ..rmsprop import rmsprop
 from .data import Minibatches, linear_problem
 from .plotting import Accumulator, Animator, Timer
-from .rmsprop import rmsprop
 
 
 @dataclass
@@ -129,6 +129,16 @@ def half_mse(w, b, minibatches):
     return float(total / (2 * rows))
 
 
+def linreg(d2l, X, w, b):
+    """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
+    return d2l.matmul(X, w) + b
+
+
+def squared_loss(d2l, y_hat, y):
+    """Return half the squared error of each example, in the shape of y_hat."""
+    return (y_hat - d2l.reshape(y, y_hat.shape)) ** 2 / 2
+
+
 def evaluate_loss(d2l, net, data_iter, loss):
     """Return the mean of ``loss(net(X), y)`` over all examples of data_iter.
 
@@ -190,14 +200,14 @@ def _train(make_step, data_iter, num_epochs, seed):
 
 
 def _fit_and_draw(make_step, data_iter, num_epochs, picture, **options):
-    _check_count(num_epochs=num_epochs)
+    check_count(num_epochs=num_epochs)
     animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], **picture)
     history = fit(make_step, data_iter, num_epochs, on_record=animator.add, **options)
     animator.flush()
     return history
 
 
-def _check_count(**counts):
+def check_count(**counts):
     for name, value in counts.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1.")
@@ -209,7 +219,7 @@ def optimize(d2l, batch_size, lr, gamma, num_epochs, log_interval):
     The start is w ~ N(0, 1), b = 0; eps is 1e-8. The loss is recorded at the start and every
     ``log_interval`` examples. Prints and returns what was found: Fit(w, b, losses).
     """
-    _check_count(log_interval=log_interval)
+    check_count(log_interval=log_interval)
     hyperparams = {"lr": lr, "gamma": gamma, "eps": 1e-8}
     states = d2l.init_rmsprop_states(2)
     history = _fit_and_draw(

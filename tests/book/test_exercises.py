@@ -10,10 +10,10 @@ import pytest
 from conftest import framework
 
 from d2l_rmsprop.backend import BACKENDS
-from d2l_rmsprop.chapter import cells
-from d2l_rmsprop.notebook import build
+from d2l_rmsprop.book.notebook import build
+from d2l_rmsprop.book.source import cells
 
-EXERCISES = Path(__file__).parents[1] / "chapters" / "exercises"
+EXERCISES = Path(__file__).parents[2] / "chapters" / "exercises"
 ENGLISH = sorted((EXERCISES / "en").glob("*.md"))
 RUN_FOR_SECONDS = 300
 pytestmark = pytest.mark.exercises
