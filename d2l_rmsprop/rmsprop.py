@@ -5,11 +5,15 @@ Machine Learning, 2012.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from .backend import backend_of, read_hyperparams
+from .backend import Array, Hyperparams, backend_of, read_hyperparams
 
 
-def rmsprop(params, states, hyperparams):
+def rmsprop(
+    params: Sequence[Array], states: Sequence[Array], hyperparams: Mapping[str, Any] | Hyperparams
+) -> None:
     """Take one step of RMSProp, in place, on the arrays of any framework::
 
         s <- gamma s + (1 - gamma) g^2
@@ -31,7 +35,7 @@ def rmsprop(params, states, hyperparams):
     lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
     d2l = backend_of(params, states)
 
-    def update(x, s, g, lr):
+    def update(x: Array, s: Array, g: Array, lr: Any) -> tuple[Array, Array]:
         s = gamma * s + (1 - gamma) * d2l.square(g)
         x = x - lr * g / (d2l.sqrt(s + eps) if eps_in_sqrt else d2l.sqrt(s) + eps)
         return x, s
@@ -39,7 +43,7 @@ def rmsprop(params, states, hyperparams):
     d2l.apply(update, params, states, lr)
 
 
-def init_rmsprop_states(d2l, feature_dim):
+def init_rmsprop_states(d2l: Any, feature_dim: int) -> tuple[Array, Array]:
     """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,).
 
     ``d2l`` is the framework; the chapter's ``d2l.init_rmsprop_states(feature_dim)`` fills it in.
@@ -47,7 +51,17 @@ def init_rmsprop_states(d2l, feature_dim):
     return d2l.variable(d2l.zeros((feature_dim, 1))), d2l.variable(d2l.zeros((1,)))
 
 
-def rmsprop_2d(x1, x2, s1, s2, f_grad=None, *, lr=0.4, gamma=0.9, eps=1e-6):
+def rmsprop_2d(
+    x1: float,
+    x2: float,
+    s1: float,
+    s2: float,
+    f_grad: Callable[[float, float], tuple[float, float]] | None = None,
+    *,
+    lr: float = 0.4,
+    gamma: float = 0.9,
+    eps: float = 1e-6,
+) -> tuple[float, float, float, float]:
     """Take one step of RMSProp in the plane and return the new (x1, x2, s1, s2).
 
     ``f_grad(x1, x2)`` returns the two slopes; the default is that of 0.1 x1^2 + 2 x2^2.
@@ -59,6 +73,6 @@ def rmsprop_2d(x1, x2, s1, s2, f_grad=None, *, lr=0.4, gamma=0.9, eps=1e-6):
     return x1 - lr * g1 / math.sqrt(s1 + eps), x2 - lr * g2 / math.sqrt(s2 + eps), s1, s2
 
 
-def leaky_average_weights(gamma, steps):
+def leaky_average_weights(gamma: float, steps: int) -> list[float]:
     """Return the list of weights (1 - gamma) gamma^t that the gradient of t steps ago has in s."""
     return [(1 - gamma) * gamma**t for t in range(steps)]
