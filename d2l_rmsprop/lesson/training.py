@@ -1,15 +1,17 @@
 """The one training loop and the one evaluation, for every framework and both kinds of optimizer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..backend import as_numpy
+from ..backend import Array, Optimizer, Read, Step, as_numpy
 from ..rmsprop import rmsprop
 from .data import Minibatches, linear_problem
 from .plotting import Accumulator, Animator, Timer
+
+MakeStep: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[Step, Read]]  # of the start w, b
 
 
 @dataclass
@@ -20,8 +22,8 @@ class History:
     losses: list[float] = field(default_factory=list)  # half the mean squared error, all examples
     times: list[float] = field(default_factory=list)  # seconds in steps so far, at each record
     epoch_seconds: list[float] = field(default_factory=list)  # seconds in the steps of each epoch
-    w: np.ndarray | None = None  # (feature_dim, 1)
-    b: np.ndarray | None = None  # (1,)
+    w: Array = None  # NumPy's, (feature_dim, 1)
+    b: Array = None  # NumPy's, (1,)
 
 
 class Fit(NamedTuple):
@@ -33,16 +35,16 @@ class Fit(NamedTuple):
 
 
 def fit(
-    make_step,
-    data_iter,
-    num_epochs=2,
+    make_step: MakeStep,
+    data_iter: Any,
+    num_epochs: int = 2,
     *,
-    seed=0,
-    start_scale=0.01,
-    record_every=200,
-    record_start=False,
-    on_record=lambda epoch, loss: None,
-):
+    seed: int = 0,
+    start_scale: float = 0.01,
+    record_every: int = 200,
+    record_start: bool = False,
+    on_record: Callable[[float, float], Any] = lambda epoch, loss: None,
+) -> History:
     """Train a linear model on half the mean squared error and return its History.
 
     ``make_step(w, b)`` returns two functions: step(X, y), and read(), the weights as NumPy arrays.
@@ -61,11 +63,12 @@ def fit(
     batches_per_epoch = _length(data_iter)
     rng = np.random.default_rng(seed)
     history = History()
-    step = read = None
+    step: Any = None
+    read: Any = None
     batches = seen = 0
     due = False
 
-    def record():
+    def record() -> None:
         history.w, history.b = read()  # waits for the steps of a framework that runs them later
         timer.stop()
         history.epochs.append(batches / batches_per_epoch)
@@ -101,14 +104,14 @@ def fit(
     return history
 
 
-def _length(data_iter):
+def _length(data_iter: Any) -> int:
     try:
         return len(data_iter)
     except TypeError:  # an iterable that does not know its length
         return sum(1 for _ in data_iter)
 
 
-def _start(X, scale, rng):
+def _start(X: Array, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     X = as_numpy(X)
     if X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be (batch_size, feature_dim).")
@@ -116,7 +119,7 @@ def _start(X, scale, rng):
     return rng.normal(0, scale, (X.shape[1], 1)).astype(dtype), np.zeros(1, dtype)
 
 
-def half_mse(w, b, minibatches):
+def half_mse(w: Array, b: Array, minibatches: Iterable) -> float:
     """Return half the mean squared error of X w + b, in float64, over all rows of (X, y) pairs."""
     w, b = (np.asarray(a, np.float64) for a in (w, b))
     total = rows = 0
@@ -129,17 +132,17 @@ def half_mse(w, b, minibatches):
     return float(total / (2 * rows))
 
 
-def linreg(d2l, X, w, b):
+def linreg(d2l: Any, X: Array, w: Array, b: Array) -> Array:
     """Return X w + b: shapes (n, d), (d, 1) and (1,) give (n, 1)."""
     return d2l.matmul(X, w) + b
 
 
-def squared_loss(d2l, y_hat, y):
+def squared_loss(d2l: Any, y_hat: Array, y: Array) -> Array:
     """Return half the squared error of each example, in the shape of y_hat."""
     return (y_hat - d2l.reshape(y, y_hat.shape)) ** 2 / 2
 
 
-def evaluate_loss(d2l, net, data_iter, loss):
+def evaluate_loss(d2l: Any, net: Callable, data_iter: Iterable, loss: Callable) -> float:
     """Return the mean of ``loss(net(X), y)`` over all examples of data_iter.
 
     ``loss`` returns one number for each example, or their mean over the minibatch.
@@ -155,8 +158,16 @@ def evaluate_loss(d2l, net, data_iter, loss):
 
 
 def train_ch11(
-    d2l, trainer_fn, states, hyperparams, data_iter, feature_dim, num_epochs=2, *, seed=0
-):
+    d2l: Any,
+    trainer_fn: Optimizer,
+    states: Any,
+    hyperparams: dict[str, Any],
+    data_iter: Any,
+    feature_dim: int,
+    num_epochs: int = 2,
+    *,
+    seed: int = 0,
+) -> tuple[list[float], list[float]]:
     """Train a linear model from scratch, draw its loss and return (times, losses).
 
     Arguments:
@@ -171,7 +182,7 @@ def train_ch11(
     half the mean squared error over all examples.
     """
 
-    def make_step(w, b):
+    def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
         if len(w) != feature_dim:
             raise ValueError(f"feature_dim is {feature_dim}, but X has {len(w)} columns.")
         return d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
@@ -179,7 +190,15 @@ def train_ch11(
     return _train(make_step, data_iter, num_epochs, seed)
 
 
-def train_concise_ch11(d2l, trainer, hyperparams, data_iter, num_epochs=2, *, seed=0):
+def train_concise_ch11(
+    d2l: Any,
+    trainer: Any,
+    hyperparams: dict[str, Any],
+    data_iter: Any,
+    num_epochs: int = 2,
+    *,
+    seed: int = 0,
+) -> tuple[list[float], list[float]]:
     """Train the framework's own linear layer with its own optimizer; return (times, losses).
 
     ``trainer`` is the optimizer's class, or its name on the framework that goes by names, and
@@ -191,7 +210,9 @@ def train_concise_ch11(d2l, trainer, hyperparams, data_iter, num_epochs=2, *, se
     )
 
 
-def _train(make_step, data_iter, num_epochs, seed):
+def _train(
+    make_step: MakeStep, data_iter: Any, num_epochs: int, seed: int
+) -> tuple[list[float], list[float]]:
     history = _fit_and_draw(make_step, data_iter, num_epochs, {"ylim": [0.22, 0.35]}, seed=seed)
     print(
         f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
@@ -199,7 +220,13 @@ def _train(make_step, data_iter, num_epochs, seed):
     return history.times, history.losses
 
 
-def _fit_and_draw(make_step, data_iter, num_epochs, picture, **options):
+def _fit_and_draw(
+    make_step: MakeStep,
+    data_iter: Any,
+    num_epochs: int,
+    picture: dict[str, Any],
+    **options: Any,
+) -> History:
     check_count(num_epochs=num_epochs)
     animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], **picture)
     history = fit(make_step, data_iter, num_epochs, on_record=animator.add, **options)
@@ -207,13 +234,16 @@ def _fit_and_draw(make_step, data_iter, num_epochs, picture, **options):
     return history
 
 
-def check_count(**counts):
+def check_count(**counts: Any) -> None:
+    """Raise ValueError for a count that is not a whole number >= 1, by its name."""
     for name, value in counts.items():
         if not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1.")
 
 
-def optimize(d2l, batch_size, lr, gamma, num_epochs, log_interval):
+def optimize(
+    d2l: Any, batch_size: int, lr: float, gamma: float, num_epochs: int, log_interval: int
+) -> Fit:
     """Run the first edition's experiment: RMSProp on ``linear_problem``, its loss on a log axis.
 
     The start is w ~ N(0, 1), b = 0; eps is 1e-8. The loss is recorded at the start and every

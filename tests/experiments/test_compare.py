@@ -127,7 +127,7 @@ def test_settings_reach_the_training(tmp_path):
     args += ("--epochs", 1, "--batch-size", 100, "--seed", 7)
     run("compare", "--backend", "numpy", *args, "--json", tmp_path / "c.json")
     (row,) = json.loads((tmp_path / "c.json").read_text())
-    from test_training import by_hand, rmsprop_by_hand
+    from references import by_hand, rmsprop_by_hand
 
     from d2l_rmsprop.lesson.data import linear_problem
 

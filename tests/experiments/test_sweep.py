@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_training import by_hand, rmsprop_by_hand, table
+from references import by_hand, rmsprop_by_hand, table
 
 from d2l_rmsprop.commands import main
 from d2l_rmsprop.experiments import sweep

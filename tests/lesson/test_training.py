@@ -5,45 +5,12 @@ import functools
 import numpy as np
 import pytest
 from conftest import framework
+from references import by_hand, rmsprop_by_hand, table
 
-from d2l_rmsprop.lesson.data import linear_problem, stand_in
+from d2l_rmsprop.lesson.data import linear_problem
 from d2l_rmsprop.lesson.training import half_mse
 
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9}
-
-
-def table():
-    rows = stand_in().astype(np.float32)
-    return rows[:, :-1], rows[:, -1]
-
-
-def by_hand(X, y, update, batch_size=10, epochs=2, seed=0):
-    """The same training in float64 NumPy, written out; ``update(w_and_b, gradient)``."""
-    rng = np.random.default_rng(seed)
-    X1 = np.hstack([X, np.ones((len(X), 1))]).astype(np.float64)
-    losses, wb, seen = [], None, 0
-    for _ in range(epochs):
-        order = rng.permutation(len(X))
-        if wb is None:
-            wb = np.append(rng.normal(0, 0.01, X.shape[1]), 0)
-        for i in range(0, len(X), batch_size):
-            rows = order[i : i + batch_size]
-            wb = update(wb, X1[rows].T @ (X1[rows] @ wb - y[rows]) / len(rows))
-            seen += len(rows)
-            if seen % 200 == 0 or seen == epochs * len(X):
-                losses.append(((X1 @ wb - y) ** 2).mean() / 2)
-    return losses
-
-
-def rmsprop_by_hand(lr=0.01, gamma=0.9, eps=1e-6):
-    s = 0.0
-
-    def update(x, g):
-        nonlocal s
-        s = gamma * s + (1 - gamma) * g**2
-        return x - lr * g / np.sqrt(s + eps)
-
-    return update
 
 
 def test_from_scratch_equals_the_training_written_out_in_float64(d2l, capsys):
