@@ -2,12 +2,14 @@
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 FIGURES = (".png", ".svg", ".pdf")
 
 
-def write(path, content):
+def write(path: str | Path, content: bytes) -> None:
     """Write bytes to a file; whatever goes wrong, a file that was there stays as it was."""
     path = Path(path)
     if path.exists() and not path.is_file():  # a device or a pipe has no whole
@@ -21,7 +23,7 @@ def write(path, content):
         part.unlink(missing_ok=True)
 
 
-def write_figure(path, draw):
+def write_figure(path: Path, draw: Callable[[], Any]) -> None:
     """Write the Matplotlib figure that ``draw()`` returns, in the format that the name asks for."""
     import matplotlib
 

@@ -3,6 +3,9 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +13,9 @@ from ..backend import BACKENDS
 from ..files import FIGURES, write, write_figure
 from .console import console
 from .options import OutputFile, training_options
+
+if TYPE_CHECKING:
+    from ..experiments.compare import Row, Settings
 
 
 @click.command()
@@ -30,7 +36,13 @@ from .options import OutputFile, training_options
     type=OutputFile(FIGURES),
     help="Draw the curves and their difference into this file.",
 )
-def compare(names, data, json_file, figure_file, **settings):
+def compare(
+    names: tuple[str, ...],
+    data: str,
+    json_file: Path | None,
+    figure_file: Path | None,
+    **options: Any,
+) -> None:
     """Train from scratch and with each framework's own RMSProp, and compare the two.
 
     Both versions start from the same weights and see the same minibatches, so at the default
@@ -44,7 +56,7 @@ def compare(names, data, json_file, figure_file, **settings):
     from ..experiments import compare as comparison  # late: --help needs no NumPy
     from ..lesson.data import DataError
 
-    settings = comparison.Settings(**settings)
+    settings = comparison.Settings(**options)
     try:
         read_hyperparams(vars(settings))
     except ValueError as error:
@@ -66,7 +78,7 @@ def compare(names, data, json_file, figure_file, **settings):
         sys.exit(1)
 
 
-def _train_all(names, Xy, settings):
+def _train_all(names: Sequence[str], Xy: Sequence, settings: "Settings") -> list["Row"]:
     """Return the Row of each framework; progress goes to stderr, as a bar where it is a screen."""
     from rich.progress import Progress
 
@@ -80,7 +92,7 @@ def _train_all(names, Xy, settings):
                 click.echo(f"{name} ...", err=True)
             task = progress.add_task(name, total=2 * settings.epochs)
 
-            def on_record(curve, epoch, task=task):
+            def on_record(curve: str, epoch: float, task: Any = task) -> None:
                 done = epoch + (settings.epochs if curve == "builtin" else 0)
                 progress.update(task, completed=done)
 
@@ -89,7 +101,7 @@ def _train_all(names, Xy, settings):
     return rows
 
 
-def _print_table(rows, verdicts):
+def _print_table(rows: Sequence["Row"], verdicts: Sequence[tuple[bool, str]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
@@ -100,10 +112,10 @@ def _print_table(rows, verdicts):
         table.add_column(header, justify="right")
     table.add_column("built-in\nepsilon")
 
-    def show(value, form):
+    def show(value: Any, form: str) -> str:
         return "-" if value is None else format(value, form)
 
-    def show_loss(curve):
+    def show_loss(curve: Any) -> str:
         return show(curve and curve.losses[-1], ".6f" if curve and curve.losses[-1] < 10 else ".3g")
 
     for row in rows:

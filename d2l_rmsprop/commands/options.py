@@ -1,6 +1,7 @@
 """The options that commands share: what to train on and how, and files to write."""
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ _OPTIONS = [
 ]
 
 
-def training_options(command):
+def training_options(command: Callable) -> Callable:
     """Give a command the options --data, --eps, --epochs, --batch-size and --seed."""
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -50,10 +51,10 @@ class OutputFile(click.ParamType):
 
     name = "file"
 
-    def __init__(self, suffixes=None):
+    def __init__(self, suffixes: Sequence[str] = ()) -> None:
         self.suffixes = suffixes  # the endings that it may have
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{value!r} should end in one of: {', '.join(self.suffixes)}.", param, ctx)

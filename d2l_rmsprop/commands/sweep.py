@@ -1,6 +1,8 @@
 """The command ``d2l-rmsprop sweep``."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,10 +15,12 @@ class Axis(click.ParamType):
 
     name = "grid"
 
-    def __init__(self, by_factors):
+    def __init__(self, by_factors: bool) -> None:
         self.by_factors = by_factors
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[float]:
         import numpy as np
 
         try:
@@ -67,7 +71,16 @@ class Axis(click.ParamType):
     help="Keep the cells in this JSON file as they finish; the same command goes on from them.",
 )
 @click.option("--figure", type=OutputFile(FIGURES), help="Draw the heat map into this file.")
-def sweep(lrs, gammas, epochs, jobs, scheduler, results, figure, **settings):
+def sweep(
+    lrs: list[float],
+    gammas: list[float],
+    epochs: int,
+    jobs: int | None,
+    scheduler: str | None,
+    results: Path | None,
+    figure: Path | None,
+    **settings: Any,
+) -> None:
     """Train over a grid of learning rates and gammas, and draw the final losses as a heat map.
 
     NumPy trains the grid, on all cores or on a cluster. Exit code 1: the sweep stopped, or no

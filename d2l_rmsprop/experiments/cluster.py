@@ -5,7 +5,9 @@ import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from concurrent import futures
+from typing import Any
 from urllib.parse import urlsplit
 
 WAIT = 3  # seconds for a scheduler to greet, to answer, and to have a worker
@@ -17,7 +19,7 @@ class ClusterError(RuntimeError):
 
 
 @contextlib.contextmanager
-def cluster(scheduler):
+def cluster(scheduler: str) -> Iterator[Any]:
     """Give a joblib backend on the Dask cluster whose scheduler is at ``tcp://HOST:PORT``.
 
     Raises ClusterError for a scheduler that does not answer or has no worker, within 10 seconds.
@@ -52,20 +54,20 @@ def cluster(scheduler):
         client.close(timeout=WAIT)
 
 
-def _no_scheduler(scheduler, why):
+def _no_scheduler(scheduler: str, why: object) -> ClusterError:
     return ClusterError(
         f"no Dask scheduler answers at {scheduler} ({why}); start one with `dask scheduler`, or "
         "give the address that it prints, tcp://HOST:PORT."
     )
 
 
-def _greeted(scheduler):
+def _greeted(scheduler: str) -> None:
     """Look for the greeting that a Dask scheduler sends by itself; Dask would wait far longer."""
     try:
         address = urlsplit(scheduler)
         host, port = address.hostname, address.port
     except ValueError:
-        host = port = None
+        host, port = None, None
     if not host or not port or address.scheme != "tcp":
         raise ClusterError(f"scheduler is {scheduler!r}; it must be an address tcp://HOST:PORT.")
     try:
@@ -81,18 +83,18 @@ def _greeted(scheduler):
         raise _no_scheduler(scheduler, "what is there speaks another protocol")
 
 
-def _backend(client):
+def _backend(client: Any) -> Any:
     from distributed.scheduler import KilledWorker
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):
         """joblib's, which by itself waits for ever for a task that no worker survives."""
 
-        def submit(self, func, callback=None):
+        def submit(self, func: Callable, callback: Any = None) -> Any:
             future = super().submit(func, callback)
             pending.add(future)
 
-            def finished(future):
+            def finished(future: Any) -> None:
                 pending.discard(future)
                 if error := future.exception():
                     callback(error)  # joblib calls back for a result only
@@ -100,7 +102,7 @@ def _backend(client):
             future.add_done_callback(finished)
             return future
 
-        def retrieve_result_callback(self, out):
+        def retrieve_result_callback(self, out: Any) -> Any:
             if isinstance(out, ClusterError):
                 raise out
             if isinstance(out, KilledWorker):
@@ -118,18 +120,18 @@ def _backend(client):
                 ) from out
             return super().retrieve_result_callback(out)
 
-        def effective_n_jobs(self, n_jobs):
+        def effective_n_jobs(self, n_jobs: int) -> int:
             return max(2, super().effective_n_jobs(n_jobs))  # with 1 joblib trains here, not there
 
-        def fail(self, error):
+        def fail(self, error: Exception) -> None:
             for future in list(pending):
                 future.set_exception(error)
 
-    pending = set()
+    pending: set[Any] = set()
     return Backend(client=client)
 
 
-def _watch(client, backend, stopped):
+def _watch(client: Any, backend: Any, stopped: threading.Event) -> None:
     """Fail what is pending once the cluster has been without scheduler or workers for long."""
     missing = 0
     while not stopped.wait(1):

@@ -1,11 +1,14 @@
 """From scratch against built-in on every framework, and both against NumPy."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import backend
+from ..backend import Read, Step
 from ..lesson import data
 from ..lesson.training import History, fit
 from ..rmsprop import rmsprop
@@ -26,7 +29,7 @@ class Settings:
     seed: int = 0
 
     @property
-    def tolerance(self):
+    def tolerance(self) -> float:
         """What the curves may differ by, as a part of max(1, loss)."""
         return ROUNDING if self == Settings() else MORE_THAN_ROUNDING
 
@@ -45,7 +48,7 @@ class Row:
     error: str | None = None
 
     @property
-    def diverged(self):
+    def diverged(self) -> list[str]:
         """Return the curves with a loss that is not finite in float32, by name."""
         # beyond float32 it is chance whether a framework's next number is large, inf or NaN
         limit = float(np.finfo(np.float32).max)
@@ -55,7 +58,7 @@ class Row:
             if (curve := getattr(self, name)) and not all(loss <= limit for loss in curve.losses)
         ]
 
-    def difference(self, other, relative=False):
+    def difference(self, other: str, relative: bool = False) -> float | None:
         """Return the largest difference of the scratch curve from ``other``, "builtin" or
         "reference"; ``relative`` to max(1, loss). None without the two, NaN if one diverged.
         """
@@ -65,7 +68,7 @@ class Row:
         scale = np.maximum(1, np.abs(a.losses)) if relative else 1
         return float(np.max(np.abs(np.subtract(a.losses, b.losses)) / scale))
 
-    def verdict(self, settings):
+    def verdict(self, settings: Settings) -> tuple[bool, str]:
         """Return (passed, remark): whether the curves agree as they should, and what to say."""
         if self.error:
             return self.missing, self.error
@@ -79,7 +82,7 @@ class Row:
                 return settings != Settings(), f"differs from {name} by more than rounding"
         return True, ""
 
-    def as_json(self):
+    def as_json(self) -> dict[str, Any]:
         """Return the row as a dict that JSON can hold: None for what is missing or not finite."""
         return {
             "backend": self.backend,
@@ -94,18 +97,24 @@ class Row:
         }
 
 
-def _finite(value):
+def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _curve_as_json(history):
-    return history and {
-        "losses": [_finite(loss) for loss in history.losses],
-        "seconds_per_epoch": min(history.epoch_seconds),  # without what the first epoch compiles
-    }
+def _curve_as_json(history: History | None) -> dict[str, Any] | None:
+    return (
+        None
+        if history is None
+        else {
+            "losses": [_finite(loss) for loss in history.losses],
+            "seconds_per_epoch": min(
+                history.epoch_seconds
+            ),  # without what the first epoch compiles
+        }
+    )
 
 
-def arrays(name):
+def arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (X, y), float32 NumPy arrays, of the data set stand-in, airfoil or linear."""
     if name == "linear":
         return data.linear_problem()
@@ -113,7 +122,12 @@ def arrays(name):
     return minibatches.arrays
 
 
-def compare(name, Xy, settings, on_record=lambda curve, epoch: None):
+def compare(
+    name: str,
+    Xy: Sequence[np.ndarray],
+    settings: Settings,
+    on_record: Callable[[str, float], None] = lambda curve, epoch: None,
+) -> Row:
     """Train one framework both ways on Xy and return its Row.
 
     ``on_record(curve, epoch)`` hears of the progress: the curve's name and the epochs done.
@@ -143,7 +157,13 @@ def compare(name, Xy, settings, on_record=lambda curve, epoch: None):
     return row
 
 
-def _from_scratch(d2l, Xy, settings, eps_in_sqrt, on_record):
+def _from_scratch(
+    d2l: Any,
+    Xy: Sequence[np.ndarray],
+    settings: Settings,
+    eps_in_sqrt: bool,
+    on_record: Callable[[str, float], None],
+) -> History:
     hyperparams = {
         "lr": settings.lr, "gamma": settings.gamma, "eps": settings.eps, "eps_in_sqrt": eps_in_sqrt,
     }  # fmt: skip
@@ -154,7 +174,13 @@ def _from_scratch(d2l, Xy, settings, eps_in_sqrt, on_record):
     )  # fmt: skip
 
 
-def _fit(make_step, d2l, Xy, settings, on_record):
+def _fit(
+    make_step: Callable[[Any, Any], tuple[Step, Read]],
+    d2l: Any,
+    Xy: Sequence[np.ndarray],
+    settings: Settings,
+    on_record: Callable[[float, float], None],
+) -> History:
     with np.errstate(all="ignore"):  # a run that diverges is reported as such
         return fit(
             make_step, d2l.load_array(Xy, settings.batch_size), settings.epochs,
@@ -162,24 +188,26 @@ def _fit(make_step, d2l, Xy, settings, on_record):
         )  # fmt: skip
 
 
-def draw(rows, settings):
+def draw(rows: Sequence[Row], settings: Settings) -> Any:
     """Return a Matplotlib figure: the loss curves, and how far each framework's two differ."""
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     floor = 1e-10  # stands for zero, which a logarithmic axis cannot show
-    for i, row in enumerate(row for row in rows if row.scratch):
-        style, label = {"color": f"C{i}", "marker": "os^vD"[i % 5], "mfc": "none"}, row.backend
+    trained = [(row, row.scratch) for row in rows if row.scratch]
+    for i, (row, scratch) in enumerate(trained):
+        style: dict[str, Any] = {"color": f"C{i}", "marker": "os^vD"[i % 5], "mfc": "none"}
+        label = row.backend
         if row.diverged:
             left.plot([], [], label=f"{label} (diverged)", **style)
             continue
-        left.plot(row.scratch.epochs, row.scratch.losses, color=f"C{i}", lw=1)
-        curve = row.builtin or row.scratch
+        left.plot(scratch.epochs, scratch.losses, color=f"C{i}", lw=1)
+        curve = row.builtin or scratch
         left.plot(curve.epochs, curve.losses, ls="", ms=5 + 2 * i, label=label, **style)
         if row.builtin:
-            difference = np.abs(np.subtract(row.scratch.losses, row.builtin.losses))
+            difference = np.abs(np.subtract(scratch.losses, row.builtin.losses))
             difference = np.maximum(difference, floor)
-            right.plot(row.scratch.epochs, difference, ms=4, label=label, **style)
+            right.plot(scratch.epochs, difference, ms=4, label=label, **style)
     left.set(xlabel="epoch", ylabel="loss (half the mean squared error)")
     left.set_title("lines: from scratch; markers: built-in", fontsize="medium")
     left.legend()

@@ -10,8 +10,10 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,7 @@ SHA1 = {
 }
 
 
-def load_data_fashion_mnist(d2l, batch_size, *, validation=0):
+def load_data_fashion_mnist(d2l: Any, batch_size: int, *, validation: int = 0) -> tuple[Any, ...]:
     """Return (train_iter, test_iter) over the 60,000 training and 10,000 test images.
 
     X is float32 from 0 to 1, of shape (batch_size, 1, 28, 28) or, where the framework has the
@@ -61,7 +63,7 @@ def load_data_fashion_mnist(d2l, batch_size, *, validation=0):
     )
 
 
-def _load(part):
+def _load(part: str) -> tuple[np.ndarray, np.ndarray]:
     """Return uint8 arrays: images of shape (n, 28, 28) and labels of shape (n,)."""
     names = [f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"]
     found = [_find(name) for name in names]
@@ -89,7 +91,7 @@ def _load(part):
     return images, labels
 
 
-def _find(name):
+def _find(name: str) -> tuple[Path, bool]:
     """Return the path of the file, packed or not, and whether it is in our cache."""
     folders = [os.environ.get("D2L_RMSPROP_DATA"), SYSTEM_FOLDER]
     for folder in filter(None, folders):
@@ -106,7 +108,7 @@ def _find(name):
         ) from error
 
 
-def _read_idx(path, ndim):
+def _read_idx(path: Path, ndim: int) -> tuple[np.ndarray, str]:
     """Return the array of an IDX file (a magic number, the sizes, the bytes) and its SHA-1."""
     try:
         content = path.read_bytes()
@@ -142,8 +144,17 @@ class MLPHistory:
 
 
 def train_mlp(
-    d2l, train_iter, test_iter, lr, *, gamma=0.99, eps=1e-6, num_epochs=5, builtin=False, seed=0
-):
+    d2l: Any,
+    train_iter: Any,
+    test_iter: Any,
+    lr: float | Callable[[float], float],
+    *,
+    gamma: float = 0.99,
+    eps: float = 1e-6,
+    num_epochs: int = 5,
+    builtin: bool = False,
+    seed: int = 0,
+) -> MLPHistory:
     """Train the perceptron 784-256-10 on softmax cross-entropy, draw and return its MLPHistory.
 
     Arguments:
@@ -170,7 +181,7 @@ def train_mlp(
     states = [d2l.variable(d2l.zeros(a.shape)) for a in start]
     in_sqrt = d2l.EPS_IN_SQRT is not False
 
-    def from_scratch(lr):
+    def from_scratch(lr: float) -> None:
         rmsprop(params, states, {"lr": lr, "gamma": gamma, "eps": eps, "eps_in_sqrt": in_sqrt})
 
     update = d2l.builtin_update(params, gamma, eps) if builtin else from_scratch
@@ -195,7 +206,7 @@ def train_mlp(
     return history
 
 
-def _accuracy(weights, X, y):
+def _accuracy(weights: Sequence[np.ndarray], X: np.ndarray, y: np.ndarray) -> float:
     W1, b1, W2, b2 = weights
     scores = np.maximum(X.reshape(len(X), -1) @ W1 + b1, 0) @ W2 + b2
     return float((scores.argmax(axis=1) == y).mean())

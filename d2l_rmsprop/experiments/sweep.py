@@ -6,13 +6,15 @@ import itertools
 import json
 import signal
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..backend import Hyperparams, load, read_hyperparams
+from ..backend import Hyperparams, Read, Step, load, read_hyperparams
 from ..files import write
 from ..lesson.training import check_count, fit
 from ..rmsprop import rmsprop
@@ -51,24 +53,24 @@ class Grid:
     losses: np.ndarray
 
     @property
-    def diverged(self):
+    def diverged(self) -> np.ndarray:
         """Return a boolean array of the shape of losses."""
         return np.isinf(self.losses)
 
     @property
-    def failed(self):
+    def failed(self) -> np.ndarray:
         """Return a boolean array of the shape of losses."""
         return np.isnan(self.losses)
 
     @property
-    def best(self):
+    def best(self) -> tuple[float, float, float] | None:
         """Return (lr, gamma, loss) of the cell with the lowest loss, or None if all diverged."""
         if not np.isfinite(self.losses).any():
             return None
         i, j = np.unravel_index(np.nanargmin(self.losses), self.losses.shape)
         return self.lrs[j], self.gammas[i], float(self.losses[i, j])
 
-    def draw(self, axes=None):
+    def draw(self, axes: Any = None) -> Any:
         """Draw the losses as colours on a log scale, with diverged and failed cells hatched."""
         import matplotlib.pyplot as plt
         from matplotlib.colors import LogNorm
@@ -89,7 +91,9 @@ class Grid:
             (self.diverged, "diverged", "////"),
             (self.failed, "failed", "xxxx"),
         ):
-            style = {"facecolor": "white", "edgecolor": "gray", "linewidth": 0, "hatch": hatch}
+            style: dict[str, Any] = {
+                "facecolor": "white", "edgecolor": "gray", "linewidth": 0, "hatch": hatch
+            }  # fmt: skip
             for i, j in np.argwhere(cells):
                 axes.add_patch(Rectangle((j, i), 1, 1, **style))
             if cells.any():
@@ -103,7 +107,7 @@ class Grid:
         return axes
 
 
-def _label(axis, values, name, digits):
+def _label(axis: Any, values: Sequence[float], name: str, digits: int) -> None:
     """Write up to 8 of the values at the middle of their cells."""
     places = np.unique(np.linspace(0, len(values) - 1, 8).round().astype(int))
     axis.set_ticks(places + 0.5, [f"{values[i]:.{digits}g}" for i in places])
@@ -111,9 +115,19 @@ def _label(axis, values, name, digits):
 
 
 def sweep(
-    lrs, gammas, *, data="stand-in", num_epochs=2, batch_size=10, seed=0, eps=1e-6,
-    jobs=None, scheduler=None, results=None, draw=True,
-):  # fmt: skip
+    lrs: Iterable[float],
+    gammas: Iterable[float],
+    *,
+    data: str = "stand-in",
+    num_epochs: int = 2,
+    batch_size: int = 10,
+    seed: int = 0,
+    eps: float = 1e-6,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    results: str | Path | None = None,
+    draw: bool = True,
+) -> Grid:
     """Train ``train_ch11``'s linear model for each lr and gamma; draw and return the final losses.
 
     Arguments:
@@ -156,7 +170,7 @@ def sweep(
     return grid
 
 
-def _axis(name, values):
+def _axis(name: str, values: Iterable[float]) -> list[float]:
     try:
         values = [float(value) for value in values]
         for value in values:
@@ -175,7 +189,12 @@ def _axis(name, values):
 # training
 
 
-def train_cells(lrs, gammas, Xy, settings):
+def train_cells(
+    lrs: Sequence[float],
+    gammas: Sequence[float],
+    Xy: Sequence[np.ndarray],
+    settings: Settings,
+) -> np.ndarray:
     """Return the final losses of as many runs as there are lrs and gammas, one of each for a run.
 
     The runs are columns: w has shape (d, runs), b (1, runs), lr and gamma (runs,).
@@ -184,17 +203,17 @@ def train_cells(lrs, gammas, Xy, settings):
     d2l = load("numpy")
     hyperparams = Hyperparams(np.array(lrs), np.array(gammas), settings.eps)
 
-    def error(X, y, w, b):  # (n, runs)
+    def error(X: np.ndarray, y: np.ndarray, w: Any, b: Any) -> Any:  # (n, runs)
         return _sum(X.T[:, :, None] * w[:, None, :]) + b - y[:, None]
 
-    def make_step(*start):
+    def make_step(*start: np.ndarray) -> tuple[Step, Read]:
         params = w, b = [
             d2l.Variable(np.repeat(np.asarray(a, np.float64).reshape(-1, 1), len(lrs), axis=1))
             for a in start
         ]
         states = [np.zeros(x.shape) for x in params]
 
-        def step(X, y):
+        def step(X: np.ndarray, y: np.ndarray) -> None:
             errors = error(X, y, w.value, b.value)
             w.grad = _sum(X[:, :, None] * errors[:, None, :]) / len(X)
             b.grad = _sum(errors[:, None, :]) / len(X)
@@ -216,11 +235,13 @@ def train_cells(lrs, gammas, Xy, settings):
 _sum = sum
 
 
-def _train_block(train, cells, lrs, gammas, constants):
+def _train_block(
+    train: Callable, cells: list[int], lrs: list[float], gammas: list[float], constants: tuple
+) -> tuple[list[int], np.ndarray]:
     return cells, train(lrs, gammas, *constants)
 
 
-def _train(grid, constants, backend, jobs, keep):
+def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable) -> None:
     """Fill the grid's losses, block by block; a cell that no worker survives stays NaN."""
     from joblib import Parallel, delayed, parallel_config
 
@@ -237,7 +258,7 @@ def _train(grid, constants, backend, jobs, keep):
     # itself); then what may kill workers alone, to spare the others: each block, each cell
     together = [blocks] * (1 if backend else 2)
     cells_alone = ([[cell]] for block in blocks if len(block) > 1 for cell in block)
-    waves = [*together, *([block] for block in blocks), *cells_alone]
+    waves: list[Sequence[Any]] = [*together, *([block] for block in blocks), *cells_alone]
     with _progress(losses.size, losses.size - todo.size) as advance:
         for wave in waves:
             tasks = [
@@ -258,7 +279,7 @@ def _train(grid, constants, backend, jobs, keep):
 
 
 @contextlib.contextmanager
-def _progress(total, completed):
+def _progress(total: int, completed: int) -> Iterator[Callable[[int], None]]:
     """Give a function to call with the number of new cells; the bar is on stderr, on a screen."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -276,7 +297,9 @@ def _progress(total, completed):
 
 
 @contextlib.contextmanager
-def _kept(path, grid, settings, Xy):
+def _kept(
+    path: str | Path | None, grid: Grid, settings: Settings, Xy: Sequence[np.ndarray]
+) -> Iterator[Callable[..., None]]:
     """Fill the grid from the file, and give a function that keeps its cells there.
 
     It writes at most once a second; at the end, or when interrupted, the file is written anyway.
@@ -289,7 +312,7 @@ def _kept(path, grid, settings, Xy):
     ours = {**asdict(settings), "data_sha256": data_sha256, "lrs": grid.lrs, "gammas": grid.gammas}
     _read(path, grid, ours)
 
-    def keep(even_now=False, unfinished=None):
+    def keep(even_now: bool = False, unfinished: str | None = None) -> None:
         nonlocal written
         if even_now or time.monotonic() - written > 1:
             content = {"settings": ours, "cells": _cells(grid, unfinished)}
@@ -308,7 +331,7 @@ def _kept(path, grid, settings, Xy):
     keep(even_now=True, unfinished="failed")
 
 
-def _cells(grid, unfinished):
+def _cells(grid: Grid, unfinished: str | None) -> list[dict[str, Any]]:
     cells = []
     for i, gamma in enumerate(grid.gammas):
         for j, lr in enumerate(grid.lrs):
@@ -320,7 +343,7 @@ def _cells(grid, unfinished):
     return cells
 
 
-def _read(path, grid, ours):
+def _read(path: Path, grid: Grid, ours: dict[str, Any]) -> None:
     """Fill the grid with the finished and diverged cells of the file, if there is one."""
     try:
         text = path.read_text()

@@ -4,9 +4,13 @@ import hashlib
 import os
 import textwrap
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from ..backend import Array
 
 DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
 #: name -> (URL, SHA-1 of the file), as ``download`` takes them
@@ -56,7 +60,14 @@ class Minibatches:
     it from theirs.
     """
 
-    def __init__(self, arrays, batch_size, shuffle, split, native):
+    def __init__(
+        self,
+        arrays: Sequence[np.ndarray],
+        batch_size: int,
+        shuffle: bool,
+        split: Callable[[np.ndarray, int], Sequence],
+        native: Callable[[Any], Array],
+    ) -> None:
         lengths = [len(a) for a in arrays]
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
@@ -65,13 +76,13 @@ class Minibatches:
         self.arrays, self.batch_size, self.shuffle = arrays, int(batch_size), shuffle
         self._split, self._native, self._rng = split, native, np.random.default_rng(0)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.arrays[0]) // self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
         return (tuple(map(self._native, minibatch)) for minibatch in self.epoch(self._rng))
 
-    def epoch(self, rng):
+    def epoch(self, rng: np.random.Generator) -> Iterator[tuple]:
         """Return an iterator of one pass, in an order drawn from ``rng``, for a training step."""
         rows = len(self.arrays[0])
         order = rng.permutation(rows) if self.shuffle else np.arange(rows)
@@ -79,23 +90,27 @@ class Minibatches:
         return zip(*(self._split(a[order], self.batch_size) for a in self.arrays), strict=True)
 
 
-def split(a, batch_size):
+def split(a: np.ndarray, batch_size: int) -> Sequence:
     """Return the minibatches of an array, views where its framework has them, as a list."""
     return [a[start : start + batch_size] for start in range(0, len(a), batch_size)]
 
 
-def as_is(a):
+def as_is(a: Array) -> Array:
     """Return a minibatch that is the framework's own already."""
     return a
 
 
-def load_array(d2l, data_arrays, batch_size, is_train=True):
+def load_array(
+    d2l: Any, data_arrays: Sequence[Array], batch_size: int, is_train: bool = True
+) -> Minibatches:
     """Return an iterable of minibatches over arrays of the same length, shuffled for training."""
     arrays = tuple(d2l.numpy(a) for a in data_arrays)
     return Minibatches(arrays, batch_size, is_train, d2l.split, d2l.native)
 
 
-def get_data_ch11(d2l, batch_size=10, n=1500, *, data=None):
+def get_data_ch11(
+    d2l: Any, batch_size: int = 10, n: int = 1500, *, data: str | None = None
+) -> tuple[Any, int]:
     """Return (data_iter, feature_dim): minibatches of the airfoil table's first n rows, whitened.
 
     X has shape (batch_size, 5), y (batch_size,), both float32 without units: each column of the
@@ -115,13 +130,13 @@ def get_data_ch11(d2l, batch_size=10, n=1500, *, data=None):
     return d2l.load_array((rows[:, :-1], rows[:, -1]), batch_size), rows.shape[1] - 1
 
 
-def airfoil():
+def airfoil() -> np.ndarray:
     """Return the airfoil table, whitened: float64 of shape (1503, 6), the last column the label."""
     table = np.genfromtxt(download("airfoil"), delimiter="\t")
     return (table - table.mean(axis=0)) / table.std(axis=0)
 
 
-def stand_in():
+def stand_in() -> np.ndarray:
     """Return a random table of shape (1500, 6) with exactly the airfoil table's moments.
 
     A linear model has the same loss surface, optimum and floor on it as on the real rows.
@@ -136,7 +151,7 @@ def stand_in():
     return (np.linalg.cholesky(covariance) @ white).T + _MEAN
 
 
-def linear_problem():
+def linear_problem() -> tuple[np.ndarray, np.ndarray]:
     """Return (X, y) of the first edition's experiment, float32 of shapes (1000, 2) and (1000,).
 
     y = 2 x1 - 3.4 x2 + 4.2 + noise, x standard normal, the noise of standard deviation 0.01.
@@ -147,7 +162,7 @@ def linear_problem():
     return X.astype(np.float32), y.astype(np.float32)
 
 
-def download(url, folder=None, sha1_hash=None):
+def download(url: str, folder: str | Path | None = None, sha1_hash: str | None = None) -> str:
     """Return the path of a data file, downloaded at need: a name in DATA_HUB, or a URL.
 
     A file of that name in the folder named by D2L_RMSPROP_DATA comes first, then ``folder``, by
@@ -189,11 +204,11 @@ def download(url, folder=None, sha1_hash=None):
         ) from error
 
 
-def _is(path, sha1_hash):
+def _is(path: Path, sha1_hash: str) -> bool:
     return hashlib.sha1(path.read_bytes()).hexdigest() == sha1_hash
 
 
-def _airfoil_or_stand_in():
+def _airfoil_or_stand_in() -> np.ndarray:
     source = (os.environ.get("D2L_RMSPROP_DATA"), DATA_HUB["airfoil"])
     if source not in _unavailable:
         try:
