@@ -52,7 +52,8 @@ Optimizer: TypeAlias = Callable[..., Any]  # f(params, states, hyperparams)
 Step: TypeAlias = Callable[[Array, Array], Any]  # step(X, y)
 Read: TypeAlias = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # the weights w and b as they are
 
-BACKENDS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
+# Paddle before TensorFlow: imported in the other order, the process dies
+BACKENDS = ("numpy", "torch", "paddle", "tensorflow", "mxnet", "jax")
 
 
 def load(name: str) -> Any:

@@ -1,7 +1,6 @@
 """The chapter on MXNet. ``backend`` says what each name must do."""
 
 import ctypes
-import math
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ with importing("mxnet"):
 
 npx.set_np()
 
-from .backends.blocks import apply_in_blocks
+from .backends.blocks import apply_in_blocks, memory
 from .backends.namespace import *
 from .lesson import data
 
@@ -96,11 +95,9 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
 
 
 def _memory(a: Array) -> onp.ndarray:
-    """Return NumPy's view of an array on the CPU."""
-    address, shape, dtype = ctypes.c_void_p(), a.shape, onp.dtype(a.dtype)
+    address = ctypes.c_void_p()
     check_call(_LIB.MXNDArrayGetData(a.handle, ctypes.byref(address)))
-    memory = (ctypes.c_byte * (math.prod(shape) * dtype.itemsize)).from_address(address.value or 0)
-    return onp.ndarray(shape, dtype, memory)
+    return memory(address.value or 0, a.shape, a.dtype)
 
 
 # training

@@ -10,11 +10,13 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import pytest
 
+from d2l_rmsprop.backend import BACKENDS
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 SHARED = Path(__file__).parents[2] / "shared"  # the source chapters and the real airfoil table
-FRAMEWORKS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
+FRAMEWORKS = BACKENDS
 
 
 def framework(name):
@@ -54,6 +56,9 @@ def parameter(d2l, value, grad=None):
     if name == "torch":
         x = d2l.torch.tensor(value, requires_grad=True)
         x.grad = None if grad is None else d2l.torch.tensor(grad)
+    elif name == "paddle":
+        x = d2l.paddle.to_tensor(value, stop_gradient=False)
+        x.grad = None if grad is None else d2l.paddle.to_tensor(grad)
     elif name == "mxnet":
         x = d2l.np.array(value, dtype=value.dtype)
         if grad is not None:

@@ -1,8 +1,12 @@
 """An update over blocks that stay in the cache, for a framework without a compiler."""
 
+import ctypes
 import functools
+import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -39,3 +43,23 @@ def _keep_blocks():
     spends half of its time on pages that it has just given back (mallopt(3), M_MMAP_THRESHOLD).
     """
     np.empty(16 * BLOCK, np.float64)
+
+
+def memory(address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return NumPy's view of an array that a framework holds on the CPU."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    held: Any = (ctypes.c_byte * size).from_address(address)
+    return np.ndarray(shape, dtype, held)
+
+
+def on_blocks_too(framework: Any, *names: str) -> list[Callable]:
+    """Return functions of a framework's arrays that take NumPy's as well, by NumPy's functions."""
+
+    def both(own: Callable, numpys: Callable) -> Callable:
+        @functools.wraps(own)
+        def function(a: Any, *args: Any, **kwargs: Any) -> Any:
+            return (numpys if isinstance(a, np.ndarray) else own)(a, *args, **kwargs)
+
+        return function
+
+    return [both(getattr(framework, name), getattr(np, name)) for name in names]

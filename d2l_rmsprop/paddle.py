@@ -1,0 +1,151 @@
+"""The chapter on PaddlePaddle. ``backend`` says what each name must do."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, Optimizer, Read, Rule, Step, importing
+
+if sys.modules.get("tensorflow") and not sys.modules.get("paddle"):
+    raise ImportError(  # the process would die of a segmentation fault
+        "Paddle cannot be imported after TensorFlow; in a new process, import Paddle first.",
+        name="paddle",
+    )
+_root = logging.getLogger()
+_level, _handlers = _root.level, _root.handlers[:]
+with importing("paddle"), warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # that there is no ccache
+    import paddle
+_root.setLevel(_level)  # Paddle sets both for the whole process
+_root.handlers[:] = _handlers
+paddle.disable_signal_handler()  # or it answers SIGTERM with a traceback of its own
+
+from .backends.blocks import apply_in_blocks, memory, on_blocks_too
+from .backends.namespace import *
+from .lesson import data
+
+
+def version() -> str:
+    return paddle.__version__
+
+
+# arrays
+
+float32, float64, int32 = paddle.float32, paddle.float64, paddle.int32
+zeros, ones, tensor, normal = paddle.zeros, paddle.ones, paddle.to_tensor, paddle.normal
+arange, linspace, meshgrid = paddle.arange, paddle.linspace, paddle.meshgrid
+stack, matmul = paddle.stack, paddle.matmul
+square, sqrt, exp, log, abs = on_blocks_too(paddle, "square", "sqrt", "exp", "log", "abs")
+sin, cos, tanh, sinh, cosh = on_blocks_too(paddle, "sin", "cos", "tanh", "sinh", "cosh")
+reshape, reduce_sum, reduce_mean = paddle.reshape, paddle.sum, paddle.mean
+from_numpy, native = paddle.to_tensor, data.as_is
+
+
+def split(a: np.ndarray, batch_size: int) -> Sequence[Array]:
+    return data.split(from_numpy(a), batch_size)
+
+
+def size(a: Array) -> int:
+    return a.size
+
+
+# parameters, gradients and the change in place
+
+TYPES = MUTABLE = (paddle.Tensor,)
+
+
+def variable(a: Array) -> Array:
+    return a
+
+
+@paddle.no_grad()
+def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+    for x, s in zip(params, states, strict=True):
+        new_x, new_s = update(x, s, x.grad, lr)
+        x.copy_(new_x, False)
+        s.copy_(new_s, False)
+        x.grad = None
+
+
+COMPILER = None
+
+
+@paddle.no_grad()
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+    """Take the step in NumPy's blocks, on the memory of Paddle's tensors."""
+    for x, s in zip(params, states, strict=True):
+        arrays = x, s, x.grad
+        if not all(a.place.is_cpu_place() and a.is_contiguous() for a in arrays):
+            eager_apply(update, [x], [s], lr)
+            continue
+        views = [memory(a.data_ptr(), tuple(a.shape), str(a.dtype)[7:]) for a in arrays]
+        apply_in_blocks(update, views[0], views[1], views[2], lr)
+        x.grad = None
+
+
+# training
+
+
+def linreg_step(
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
+) -> tuple[Step, Read]:
+    w, b = (paddle.to_tensor(a, stop_gradient=False) for a in (w, b))
+
+    def step(X: Array, y: Array) -> None:
+        squared_loss(linreg(X, w, b), y).mean().backward()
+        trainer_fn([w, b], states, hyperparams)
+
+    return step, lambda: (w.numpy(), b.numpy())
+
+
+def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
+    start = [paddle.nn.initializer.Assign(a) for a in (w, b)]
+    net = paddle.nn.Linear(*w.shape, weight_attr=start[0], bias_attr=start[1])
+    optimizer = trainer(parameters=net.parameters(), **hyperparams)
+
+    def step(X: Array, y: Array) -> None:
+        squared_loss(net(X), y).mean().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+    return step, lambda: (net.weight.numpy(), net.bias.numpy())
+
+
+EPS_IN_SQRT = True
+
+
+def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
+    return paddle.optimizer.RMSProp, {"learning_rate": lr, "rho": gamma, "epsilon": eps}
+
+
+# Fashion-MNIST
+
+CHANNEL_AXIS = 1
+
+
+def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
+    for x in params:
+        x.stop_gradient = False
+    W1, b1, W2, b2 = params
+    scores = paddle.nn.functional.relu(X @ W1 + b1) @ W2 + b2
+    loss = paddle.nn.functional.cross_entropy(scores, y)
+    loss.backward()
+    return loss.detach()
+
+
+def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
+    optimizer = paddle.optimizer.RMSProp(0.0, gamma, eps, parameters=params)
+
+    def update(lr: float) -> None:
+        optimizer.set_lr(lr)
+        optimizer.step()
+        optimizer.clear_grad()
+
+    return update
+
+
+bind(__name__)
