@@ -79,7 +79,7 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
     """Take the step in NumPy's blocks, on the memory of Paddle's tensors."""
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
-        if not all(a.place.is_cpu_place() and a.is_contiguous() for a in arrays):
+        if not (x.size and all(a.place.is_cpu_place() and a.is_contiguous() for a in arrays)):
             eager_apply(update, [x], [s], lr)
             continue
         views = [memory(a.data_ptr(), tuple(a.shape), str(a.dtype)[7:]) for a in arrays]

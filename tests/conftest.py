@@ -12,6 +12,9 @@ import pytest
 
 from d2l_rmsprop.backend import BACKENDS
 
+with contextlib.suppress(ImportError):  # before any test imports TensorFlow
+    import d2l_rmsprop.paddle  # noqa: F401
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
@@ -24,7 +27,7 @@ def framework(name):
     try:
         return importlib.import_module(f"d2l_rmsprop.{name}")
     except ImportError as error:
-        if name in os.environ.get("D2L_RMSPROP_REQUIRE", "").split(","):
+        if os.environ.get("D2L_RMSPROP_REQUIRE") in (name, "all"):
             raise  # this environment was made for it
         pytest.skip(str(error))
 

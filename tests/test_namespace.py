@@ -103,9 +103,10 @@ def test_array_functions_compute_what_numpy_does(d2l):
 
 
 def test_normal_has_the_mean_and_the_deviation_asked_for(d2l):
-    size = {"shape" if d2l.__name__.endswith("tensorflow") else "size": (10_000,)}
-    names = {"torch": ("mean", "std"), "tensorflow": ("mean", "stddev"), "jax": ("mean", "std")}
-    mean, std = names.get(d2l.__name__.rpartition(".")[2], ("loc", "scale"))
+    name = d2l.__name__.rpartition(".")[2]
+    size = {"shape" if name in ("tensorflow", "paddle") else "size": (10_000,)}
+    mean = "loc" if name in ("numpy", "mxnet") else "mean"
+    std = {"tensorflow": "stddev", "numpy": "scale", "mxnet": "scale"}.get(name, "std")
     drawn = d2l.numpy(d2l.normal(**{mean: 3.0, std: 2.0}, **size))
     assert drawn.shape == (10_000,)
     assert drawn.mean() == pytest.approx(3, abs=0.1) and drawn.std() == pytest.approx(2, abs=0.1)

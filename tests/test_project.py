@@ -38,7 +38,7 @@ def test_every_framework_has_a_module_an_extra_and_a_tox_factor():
 @pytest.mark.parametrize("name", ["rmsprop", "lesson/training", "lesson/data", "lesson/plotting"])
 def test_what_is_written_once_names_no_framework(name):
     source = (ROOT / "d2l_rmsprop" / f"{name}.py").read_text().lower()
-    assert not re.search("torch|tensorflow|mxnet|jax", source)
+    assert not re.search("torch|paddle|tensorflow|mxnet|jax", source)
 
 
 def test_frameworks_read_side_by_side():

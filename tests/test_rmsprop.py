@@ -113,7 +113,18 @@ def optax_builtin(d2l, start, gradients, lr, gamma, eps, eps_in_sqrt=True):
     return [np.asarray(x) for x in params]
 
 
+def paddle_builtin(d2l, start, gradients, lr, gamma, eps):
+    params = [d2l.paddle.to_tensor(x, stop_gradient=False) for x in start]
+    optimizer = d2l.paddle.optimizer.RMSProp(lr, gamma, eps, parameters=params)
+    for step in gradients:
+        for x, g in zip(params, step, strict=True):
+            x.grad = d2l.paddle.to_tensor(g)
+        optimizer.step()
+    return [x.numpy() for x in params]
+
+
 BUILTINS = {
+    "paddle": paddle_builtin,
     "torch": torch_builtin,
     "tensorflow": tensorflow_builtin,
     "mxnet": mxnet_builtin,
@@ -166,7 +177,8 @@ def test_optax_agrees_on_epsilon_outside_the_root():
 
 @pytest.mark.parametrize(
     "name, dtype",
-    [(name, "float16") for name in FRAMEWORKS]
+    # Paddle has no 16-bit arithmetic on the CPU
+    [(name, "float16") for name in FRAMEWORKS if name != "paddle"]
     + [(name, "bfloat16") for name in ("torch", "tensorflow", "jax")],
 )
 def test_half_precision(name, dtype):
@@ -244,7 +256,7 @@ def test_the_weights_of_the_leaky_average_sum_to_1_minus_gamma_to_the_n():
 
 def test_it_is_one_function_and_names_no_framework():
     source = inspect.getsource(d2l_rmsprop.rmsprop).lower()
-    for name in ("torch", "tensorflow", "mxnet", "jax", "numpy"):
+    for name in FRAMEWORKS:
         assert name not in source
     for name in FRAMEWORKS:
         try:
@@ -262,6 +274,8 @@ def test_it_works_in_place_and_uses_the_gradient_up(d2l):
     assert np.all(d2l.numpy(x) != 1)
     if d2l.__name__.endswith("mxnet"):
         assert not d2l.numpy(x.grad).any()  # its buffer stays, so it is emptied
+    elif d2l.__name__.endswith("paddle"):
+        assert x.grad is None  # and its buffer with it, which belongs to x
     else:
         assert x.grad is None
         np.testing.assert_array_equal(d2l.numpy(held), g)  # a caller may still hold it

@@ -58,7 +58,7 @@ def on_blocks_too(framework: Any, *names: str) -> list[Callable]:
     def both(own: Callable, numpys: Callable) -> Callable:
         @functools.wraps(own)
         def function(a: Any, *args: Any, **kwargs: Any) -> Any:
-            return (numpys if isinstance(a, np.ndarray) else own)(a, *args, **kwargs)
+            return (numpys if isinstance(a, (np.ndarray, np.generic)) else own)(a, *args, **kwargs)
 
         return function
 

@@ -323,7 +323,7 @@ def test_two_frameworks_may_share_a_grade_id():
         ("- a\n\n  ```{.python .input}\n  x = 1\n\nb\n", 3, "never closed"),
         (f"```{{.python .input}}\nx = 1\n\nprose\n\n{cell('y')}", 1, "line 6 opens another"),
         ("```bash\nls\n\n" + cell("y"), 1, "line 4 opens another"),
-        ("a\n" + cell("#@tab paddle\nx"), 3, "unknown tab 'paddle'; use numpy, pytorch,"),
+        ("a\n" + cell("#@tab caffe\nx"), 3, "unknown tab 'caffe'; use numpy, pytorch,"),
         (cell("#@tab torch\nx"), 2, "unknown tab 'torch'"),
         (cell("#@tab\nx"), 2, "unknown tab ''"),
         (cell("#@tab jax\n#@tab numpy\nx"), 3, "one #@tab line"),
@@ -507,7 +507,7 @@ def test_all_makes_one_for_each_installed_framework_and_names_the_others(tmp_pat
     built = {path.name for path in (tmp_path / "build").iterdir()}
     assert built == {"chapter.torch.ipynb", "chapter.mxnet.ipynb"}
     assert done.stderr == (
-        f"{chapter}: skipped numpy, tensorflow: no code in this chapter\n"
+        f"{chapter}: skipped numpy, paddle, tensorflow: no code in this chapter\n"
         f"{chapter}: skipped jax: not installed\n"
     )
 

@@ -23,7 +23,7 @@ def test_from_scratch_equals_the_training_written_out_in_float64(d2l, capsys):
     assert capsys.readouterr().out.startswith(f"loss: {losses[-1]:.3f}, ")
 
 
-@pytest.mark.parametrize("name", ["torch", "tensorflow", "mxnet", "jax"])
+@pytest.mark.parametrize("name", ["torch", "paddle", "tensorflow", "mxnet", "jax"])
 def test_concise_equals_from_scratch_with_epsilon_in_its_place(name):
     d2l = framework(name)
     X, y = table()
@@ -34,7 +34,7 @@ def test_concise_equals_from_scratch_with_epsilon_in_its_place(name):
     np.testing.assert_allclose(scratch, concise, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["torch", "tensorflow", "mxnet", "jax"])
+@pytest.mark.parametrize("name", ["torch", "paddle", "tensorflow", "mxnet", "jax"])
 def test_concise_sgd_minimises_half_the_squared_error(name):
     d2l = framework(name)
     if name == "jax":
@@ -42,6 +42,7 @@ def test_concise_sgd_minimises_half_the_squared_error(name):
 
     trainer = {
         "torch": lambda: (d2l.torch.optim.SGD, {"lr": 0.05}),
+        "paddle": lambda: (d2l.paddle.optimizer.SGD, {"learning_rate": 0.05}),
         "tensorflow": lambda: (d2l.tf.keras.optimizers.SGD, {"learning_rate": 0.05}),
         "mxnet": lambda: ("sgd", {"learning_rate": 0.05}),
         "jax": lambda: (optax.sgd, {"learning_rate": 0.05}),
@@ -163,12 +164,21 @@ def test_momentum_with_slices(d2l):
                 p.data.sub_(hyperparams["lr"] * v)
             p.grad.data.zero_()
 
+    def momentum_paddle(params, states, hyperparams):
+        for p, v in zip(params, states, strict=True):
+            with d2l.paddle.no_grad():
+                v[:] = hyperparams["momentum"] * v + p.grad
+                p.set_value(p - hyperparams["lr"] * v)
+            p.clear_grad()
+        return params
+
     def momentum_tensorflow(params, grads, states, hyperparams):
         for p, v, g in zip(params, states, grads, strict=True):
             v[:].assign(hyperparams["momentum"] * v + g)
             p[:].assign(p - hyperparams["lr"] * v)
 
-    trainer_fn = {"torch": momentum_torch, "tensorflow": momentum_tensorflow}.get(name, momentum)
+    own = {"torch": momentum_torch, "paddle": momentum_paddle, "tensorflow": momentum_tensorflow}
+    trainer_fn = own.get(name, momentum)
     X, y = table()
     _, losses = d2l.train_ch11(
         trainer_fn, d2l.init_rmsprop_states(5), {"lr": 0.02, "momentum": 0.5},
@@ -240,6 +250,9 @@ def test_states_may_be_none_or_nested(d2l):
             if name == "torch":
                 p.data.sub_(hyperparams["lr"] * p.grad)
                 p.grad.data.zero_()
+            elif name == "paddle":
+                p.set_value(p - hyperparams["lr"] * p.grad)
+                p.clear_grad()
             elif name == "tensorflow":
                 p.assign_sub(hyperparams["lr"] * p.grad)
             else:
