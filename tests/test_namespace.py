@@ -46,6 +46,7 @@ NAMES = [
     "rmsprop_2d",
     "leaky_average_weights",
     "optimize",
+    "trace_linreg",
 ]
 ARGUMENTS = {
     "train_ch11": "trainer_fn states hyperparams data_iter feature_dim num_epochs",
@@ -56,6 +57,7 @@ ARGUMENTS = {
     "train_2d": "trainer steps f_grad",
     "show_trace_2d": "f results",
     "optimize": "batch_size lr gamma num_epochs log_interval",
+    "trace_linreg": "update lr data_iter num_epochs",
     "init_rmsprop_states": "feature_dim",
     "set_axes": "axes xlabel ylabel xlim ylim xscale yscale legend",
     "plot": "X Y xlabel ylabel legend xlim ylim xscale yscale fmts figsize axes",

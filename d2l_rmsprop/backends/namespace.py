@@ -28,6 +28,7 @@ from ..lesson.plotting import (
     train_2d,
     use_svg_display,
 )
+from ..lesson.trace import trace_linreg
 from ..rmsprop import init_rmsprop_states as _init_rmsprop_states
 from ..rmsprop import leaky_average_weights, rmsprop, rmsprop_2d
 from . import compiling
@@ -64,6 +65,7 @@ __all__ = [
     "show_trace_2d",
     "squared_loss",
     "sweep",
+    "trace_linreg",
     "train_2d",
     "train_ch11",
     "train_concise_ch11",

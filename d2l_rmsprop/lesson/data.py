@@ -42,6 +42,9 @@ _SECOND_MOMENT = [
     -0.2956664447867554, 0.9865179438540734,
 ]
 # fmt: on
+# The table's own mean and standard deviation in each of the five feature columns.
+_FEATURE_MEAN = [2886.38057219, 6.78230206, 0.136548237, 50.8607451763, 0.011139880391]
+_FEATURE_STD = [3151.5242022, 5.91615902547, 0.093509605189, 15.56760299640, 0.013145858877]
 
 
 class DataError(OSError):
@@ -109,7 +112,7 @@ def load_array(
 
 
 def get_data_ch11(
-    d2l: Any, batch_size: int = 10, n: int = 1500, *, data: str | None = None
+    d2l: Any, batch_size: int = 10, n: int = 1500, *, data: str | None = None, raw: bool = False
 ) -> tuple[Any, int]:
     """Return (data_iter, feature_dim): minibatches of the airfoil table's first n rows, whitened.
 
@@ -119,6 +122,9 @@ def get_data_ch11(
 
     Where the table cannot be had, a warning says so once and its stand-in of 1500 rows takes its
     place. ``data="airfoil"`` raises DataError instead; ``data="stand-in"`` asks for the stand-in.
+
+    ``raw=True`` leaves X in the table's units: the frequency in hertz, the angle of attack in
+    degrees, the chord in metres, the velocity in metres a second, the thickness in metres.
     """
     table = {"airfoil": airfoil, "stand-in": stand_in, None: _airfoil_or_stand_in}.get(data)
     if table is None:
@@ -126,8 +132,11 @@ def get_data_ch11(
     rows = table()
     if not isinstance(n, (int, np.integer)) or not 1 <= n <= 1503:
         raise ValueError(f"n is {n!r}; the airfoil table has rows 1 to 1503.")
-    rows = rows[:n].astype(np.float32)
-    return d2l.load_array((rows[:, :-1], rows[:, -1]), batch_size), rows.shape[1] - 1
+    X, y = rows[:n, :-1], rows[:n, -1]
+    if raw:
+        X = X * _FEATURE_STD + _FEATURE_MEAN
+    arrays = X.astype(np.float32), y.astype(np.float32)
+    return d2l.load_array(arrays, batch_size), X.shape[1]
 
 
 def airfoil() -> np.ndarray:

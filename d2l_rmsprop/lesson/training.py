@@ -167,6 +167,7 @@ def train_ch11(
     num_epochs: int = 2,
     *,
     seed: int = 0,
+    draw: bool = True,
 ) -> tuple[list[float], list[float]]:
     """Train a linear model from scratch, draw its loss and return (times, losses).
 
@@ -177,6 +178,7 @@ def train_ch11(
         hyperparams: a dict, handed on to trainer_fn at each step.
         data_iter: minibatches (X, y) of shapes (batch_size, feature_dim) and (batch_size,).
         seed: for the start and the order of our own minibatches; the same on every framework.
+        draw: whether to draw the loss.
 
     Both lists have a value every 200 examples and one at the end: seconds of training so far, and
     half the mean squared error over all examples.
@@ -187,7 +189,7 @@ def train_ch11(
             raise ValueError(f"feature_dim is {feature_dim}, but X has {len(w)} columns.")
         return d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
 
-    return _train(make_step, data_iter, num_epochs, seed)
+    return _train(make_step, data_iter, num_epochs, seed, draw)
 
 
 def train_concise_ch11(
@@ -198,22 +200,23 @@ def train_concise_ch11(
     num_epochs: int = 2,
     *,
     seed: int = 0,
+    draw: bool = True,
 ) -> tuple[list[float], list[float]]:
     """Train the framework's own linear layer with its own optimizer; return (times, losses).
 
     ``trainer`` is the optimizer's class, or its name on the framework that goes by names, and
-    ``hyperparams`` its keyword arguments. Start, minibatches, loss and result are as in
-    ``train_ch11``.
+    ``hyperparams`` its keyword arguments. The rest is as in ``train_ch11``.
     """
     return _train(
-        lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b), data_iter, num_epochs, seed
+        lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b), data_iter, num_epochs, seed, draw
     )
 
 
 def _train(
-    make_step: MakeStep, data_iter: Any, num_epochs: int, seed: int
+    make_step: MakeStep, data_iter: Any, num_epochs: int, seed: int, draw: bool
 ) -> tuple[list[float], list[float]]:
-    history = _fit_and_draw(make_step, data_iter, num_epochs, {"ylim": [0.22, 0.35]}, seed=seed)
+    picture = {"ylim": [0.22, 0.35]} if draw else None
+    history = _fit_and_draw(make_step, data_iter, num_epochs, picture, seed=seed)
     print(
         f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
     )
@@ -224,10 +227,12 @@ def _fit_and_draw(
     make_step: MakeStep,
     data_iter: Any,
     num_epochs: int,
-    picture: dict[str, Any],
+    picture: dict[str, Any] | None,
     **options: Any,
 ) -> History:
     check_count(num_epochs=num_epochs)
+    if picture is None:
+        return fit(make_step, data_iter, num_epochs, **options)
     animator = Animator(xlabel="epoch", ylabel="loss", xlim=[0, num_epochs], **picture)
     history = fit(make_step, data_iter, num_epochs, on_record=animator.add, **options)
     animator.flush()

@@ -108,6 +108,14 @@ def test_the_real_table_is_whitened(airfoil_folder):
     np.testing.assert_allclose(rows.std(axis=0), 1, rtol=1e-12)
 
 
+def test_raw_features_are_the_tables_own_columns(airfoil_folder):
+    d2l = framework("numpy")
+    table = np.genfromtxt(airfoil_folder / "airfoil_self_noise.dat", delimiter="\t")
+    (X, y), scaled = d2l.get_data_ch11(raw=True)[0].arrays, d2l.get_data_ch11()[0].arrays
+    np.testing.assert_allclose(X, table[:1500, :5], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(y, scaled[1])
+
+
 def test_get_data_ch11_returns_minibatches_of_five_features(d2l, airfoil_folder):
     data_iter, feature_dim = d2l.get_data_ch11(batch_size=100, n=250)
     shapes = [(tuple(X.shape), tuple(y.shape)) for X, y in data_iter]
