@@ -1,16 +1,20 @@
 """Pictures at the book's size, and the small tools that its training loops call."""
 
+import itertools
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ..backend import as_numpy
+from ..backend import Array, as_numpy
 
 _FMTS = ("-", "m--", "g-.", "r:")
+_PATHS = ("C1-o", "k--s", "g:^")
 
 
-def _in_notebook():
+def _in_notebook() -> Any:
     """Return IPython's shell where it shows pictures in the page, else None."""
     try:
         from IPython import get_ipython
@@ -20,7 +24,7 @@ def _in_notebook():
     return shell if shell is not None and hasattr(shell, "kernel") else None
 
 
-def use_svg_display():
+def use_svg_display() -> None:
     """Show a notebook's pictures as SVG, which stays sharp; elsewhere nothing changes."""
     if _in_notebook():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -28,13 +32,22 @@ def use_svg_display():
         set_matplotlib_formats("svg", "png")  # JupyterLab shows no SVG of an untrusted notebook
 
 
-def set_figsize(figsize=(3.5, 2.5)):
+def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
     """Set the size of the pictures to come, in inches."""
     use_svg_display()
     plt.rcParams["figure.figsize"] = figsize
 
 
-def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
+def set_axes(
+    axes: Any,
+    xlabel: str | None,
+    ylabel: str | None,
+    xlim: Any,
+    ylim: Any,
+    xscale: str,
+    yscale: str,
+    legend: Sequence[str] | None,
+) -> None:
     """Set labels, limits (None leaves them to Matplotlib), scales, legend and grid of an axes."""
     axes.set_xlabel(xlabel), axes.set_ylabel(ylabel)
     axes.set_xscale(xscale), axes.set_yscale(yscale)
@@ -45,19 +58,19 @@ def set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend):
 
 
 def plot(
-    X,
-    Y=None,
-    xlabel=None,
-    ylabel=None,
-    legend=(),
-    xlim=None,
-    ylim=None,
-    xscale="linear",
-    yscale="linear",
-    fmts=_FMTS,
-    figsize=(3.5, 2.5),
-    axes=None,
-):
+    X: Any,
+    Y: Any = None,
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    legend: Sequence[str] | None = (),
+    xlim: Any = None,
+    ylim: Any = None,
+    xscale: str = "linear",
+    yscale: str = "linear",
+    fmts: Sequence[str] = _FMTS,
+    figsize: tuple[float, float] = (3.5, 2.5),
+    axes: Any = None,
+) -> None:
     """Draw one or more curves: Y over X, or X over its index where Y is None.
 
     X and Y are arrays of any framework or lists of numbers, or lists of such for several curves;
@@ -79,17 +92,17 @@ def plot(
     set_axes(axes, xlabel, ylabel, xlim, ylim, xscale, yscale, legend)
 
 
-def _curves(data):
+def _curves(data: Any) -> list:
     """Return data as a list of curves; a curve is a sequence of numbers."""
     if len(data) and (np.ndim(data[0]) if isinstance(data, (list, tuple)) else data.ndim - 1):
         return list(data)
     return [data]
 
 
-def annotate(text, xy, xytext):
+def annotate(text: str, xy: Sequence, xytext: Sequence) -> None:
     """Write ``text`` at xytext, with an arrow to xy; both are pairs of numbers."""
-    xy, xytext = ([_number(value) for value in pair] for pair in (xy, xytext))
-    plt.gca().annotate(text, xy=xy, xytext=xytext, arrowprops={"arrowstyle": "->"})
+    to, at = ((_number(x), _number(y)) for x, y in (xy, xytext))
+    plt.gca().annotate(text, xy=to, xytext=at, arrowprops={"arrowstyle": "->"})
 
 
 class Animator:
@@ -102,35 +115,36 @@ class Animator:
 
     def __init__(
         self,
-        xlabel=None,
-        ylabel=None,
-        legend=None,
-        xlim=None,
-        ylim=None,
-        xscale="linear",
-        yscale="linear",
-        fmts=_FMTS,
-        nrows=1,
-        ncols=1,
-        figsize=(3.5, 2.5),
-    ):
+        xlabel: str | None = None,
+        ylabel: str | None = None,
+        legend: Sequence[str] | None = None,
+        xlim: Any = None,
+        ylim: Any = None,
+        xscale: str = "linear",
+        yscale: str = "linear",
+        fmts: Sequence[str] = _FMTS,
+        nrows: int = 1,
+        ncols: int = 1,
+        figsize: tuple[float, float] = (3.5, 2.5),
+    ) -> None:
         use_svg_display()
         self.fig, axes = plt.subplots(nrows, ncols, figsize=figsize)
         self.axes = list(np.ravel(axes))
-        self.X = self.Y = None
+        self.X: list[list] = []
+        self.Y: list[list] = []
         self._fmts, self._legend, self._ylim = fmts, legend, ylim
         set_axes(self.axes[0], xlabel, ylabel, xlim, ylim, xscale, yscale, None)
-        self._shell, self._handle = _in_notebook(), None
+        self._shell, self._handle = _in_notebook(), None  # type: Any, Any
         self._shown, self._waiting = 0.0, False
         if self._shell:
             plt.close(self.fig)  # shown by us, so not a second time at the end of the cell
 
-    def add(self, x, y):
+    def add(self, x: Any, y: Any) -> None:
         """Add a point to each curve: x a number or one for each, y the same; None skips one."""
         y = list(y) if hasattr(y, "__len__") else [y]
         x = list(x) if hasattr(x, "__len__") else [x] * len(y)
         axes = self.axes[0]
-        if self.X is None:
+        if not self.X:
             self.X, self.Y = [[] for _ in y], [[] for _ in y]
             self._lines = [axes.plot([], [], fmt)[0] for _, fmt in zip(y, self._fmts)]  # noqa: B905
             if self._legend:
@@ -153,14 +167,14 @@ class Animator:
         if self._shell and time.perf_counter() - self._shown > 0.25:
             self._show()
 
-    def flush(self):
+    def flush(self) -> None:
         """Show the curves as they are now, in a notebook; the cell's end does it by itself."""
         if self._waiting:
             self._show()
             self._shell.events.unregister("post_execute", self.flush)
             self._waiting = False
 
-    def _show(self):
+    def _show(self) -> None:
         if self._handle is None:
             from IPython.display import display
 
@@ -173,25 +187,25 @@ class Animator:
 class Timer:
     """Record running times in seconds, in ``times``."""
 
-    def __init__(self):
-        self.times = []
+    def __init__(self) -> None:
+        self.times: list[float] = []
         self.start()
 
-    def start(self):
+    def start(self) -> None:
         self._started = time.perf_counter()
 
-    def stop(self):
+    def stop(self) -> float:
         """Stop and return the seconds since the start."""
         self.times.append(time.perf_counter() - self._started)
         return self.times[-1]
 
-    def avg(self):
+    def avg(self) -> float:
         return sum(self.times) / len(self.times)
 
-    def sum(self):
+    def sum(self) -> float:
         return sum(self.times)
 
-    def cumsum(self):
+    def cumsum(self) -> list[float]:
         """Return the running sums of the times, as a list."""
         return np.cumsum(self.times).tolist()
 
@@ -199,20 +213,20 @@ class Timer:
 class Accumulator:
     """Keep n running sums: ``add(a, b)`` adds to the first two, ``self[0]`` reads the first."""
 
-    def __init__(self, n):
+    def __init__(self, n: int) -> None:
         self.data = [0.0] * n
 
-    def add(self, *args):
+    def add(self, *args: Any) -> None:
         self.data = [total + float(value) for total, value in zip(self.data, args, strict=True)]
 
-    def reset(self):
+    def reset(self) -> None:
         self.data = [0.0] * len(self.data)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> float:
         return self.data[index]
 
 
-def train_2d(trainer, steps=20, f_grad=None):
+def train_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None) -> list[tuple]:
     """Run ``trainer(x1, x2, s1, s2)`` from (-5, -2) with s1 = s2 = 0; return the steps + 1 places.
 
     ``f_grad``, where given, is handed on as a fifth argument. The trainer returns the new four.
@@ -226,14 +240,26 @@ def train_2d(trainer, steps=20, f_grad=None):
     return results
 
 
-def show_trace_2d(d2l, f, results):
-    """Draw the places of ``train_2d`` over the contours of f(x1, x2).
+def show_trace_2d(
+    d2l: Any,
+    f: Callable[[Array, Array], Array],
+    results: Sequence,
+    *,
+    legend: Sequence[str] | None = None,
+    figsize: tuple[float, float] = (3.5, 2.5),
+) -> None:
+    """Draw the places of ``train_2d`` over the contours of f(x1, x2), on axes of one scale.
 
-    ``f`` takes two of the framework's arrays of one shape and returns a third. The contours cover
-    the book's part of the plane and more where the path leaves it, up to 20 from the middle.
+    ``f`` takes two of the framework's arrays of one shape and returns a third. With a ``legend``,
+    ``results`` holds one path for each of its names. The contours cover the book's part of the
+    plane and more where a path leaves it, up to 20 from the middle.
     """
-    set_figsize()
-    path = np.array([[_number(x1), _number(x2)] for x1, x2 in results])
+    set_figsize(figsize)
+    paths = [
+        np.array([[_number(x1), _number(x2)] for x1, x2 in places])
+        for places in (results if legend else [results])
+    ]
+    path = np.concatenate(paths)
     seen = path[np.isfinite(path).all(axis=1) & (np.abs(path) < 20).all(axis=1)]
     low = np.minimum(seen.min(axis=0, initial=np.inf) - 0.5, [-5.5, -3.0])
     high = np.maximum(seen.max(axis=0, initial=-np.inf) + 0.5, [1.0, 1.0])
@@ -242,11 +268,15 @@ def show_trace_2d(d2l, f, results):
     )
     heights = as_numpy(f(*(d2l.tensor(x) for x in grid)))
     plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
-    plt.plot(*path.T, "-o", color="#ff7f0e", markersize=4)
+    styles = itertools.cycle(_PATHS)
+    lines = [plt.plot(*path.T, next(styles), markersize=4)[0] for path in paths]
+    if legend:
+        plt.legend(lines, legend)
     plt.xlim(low[0], high[0]), plt.ylim(low[1], high[1])
     plt.xlabel("x1"), plt.ylabel("x2")
+    plt.gca().set_aspect("equal")
 
 
-def _number(value):
+def _number(value: Any) -> float:
     """Return a float, an int or an array of one number as a float."""
     return float(as_numpy(value).reshape(()))

@@ -119,6 +119,17 @@ def test_train_2d_takes_numbers_and_arrays_of_one_number(d2l):
     assert plt.gca().get_ylim()[1] > 1.5  # the picture grows where the path leaves it
 
 
+def test_several_paths_have_their_names_and_one_scale():
+    d2l = framework("numpy")
+    paths = [[(-5, -2), (-4, 0)], [(-5, -2), (-1, -1), (0, 0)]]
+    d2l.show_trace_2d(lambda x1, x2: x1**2 + x2**2, paths, legend=["one", "two"], figsize=(5, 3))
+    axes = plt.gca()
+    assert [points(line) for line in axes.lines] == [[list(xy) for xy in path] for path in paths]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in axes.lines}) == 2
+    assert axes.get_aspect() == 1
+
+
 def test_a_path_that_diverges_is_drawn_as_far_as_it_can_be():
     d2l = framework("numpy")
     d2l.show_trace_2d(lambda x1, x2: x1**2, [(-5, -2), (1e300, -1e300), (np.inf, np.nan)])
