@@ -1,5 +1,6 @@
 """What the project's own files say of each other."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -57,3 +58,30 @@ def test_frameworks_read_side_by_side():
         source = (ROOT / "d2l_rmsprop" / f"{name}.py").read_text()
         defined = re.findall(r"^def (\w+)", source, re.M)
         assert [function for function in defined if function in contract] == contract
+
+
+# each may import what stands on its left; CONTRIBUTING draws the same
+FLOORS = ["files", "backend", "rmsprop", "lesson", "experiments", "backends", "frameworks"]
+FLOORS += ["editions", "book", "commands"]
+
+
+def floor(module):
+    """Return the floor of a module's name, as it stands behind d2l_rmsprop."""
+    top = module.partition(".")[0]
+    return FLOORS.index("frameworks" if top in BACKENDS else top)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "d2l_rmsprop").rglob("*.py")),
+    ids=lambda path: path.relative_to(ROOT / "d2l_rmsprop").as_posix(),
+)
+def test_no_import_runs_upwards(path):
+    parts = path.relative_to(ROOT / "d2l_rmsprop").with_suffix("").parts
+    if parts in (("__init__",), ("__main__",)):  # the package's face, and its start
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == len(parts):  # from the package itself
+            for imported in [node.module] if node.module else [a.name for a in node.names]:
+                if imported != "__version__":
+                    assert floor(imported) <= floor(parts[0]), f"line {node.lineno}: {imported}"
