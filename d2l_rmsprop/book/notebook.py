@@ -21,6 +21,17 @@ OLD_IMPORT = re.compile(
 )
 
 
+INSTALL_JUPYTER = "python -m pip install 'd2l-rmsprop[jupyter]'"
+
+
+class Stopped(ChapterError):
+    """A signal ended a notebook's run; ``signal`` is its number."""
+
+    def __init__(self, file: str, line: int, sentence: str, signal: int):
+        super().__init__(file, line, sentence)
+        self.signal = signal
+
+
 class Conversion(NamedTuple):
     """A notebook and, for each code cell's id, where its lines stand in the chapter."""
 
@@ -101,52 +112,18 @@ def execute(
 ) -> None:
     """Run a notebook's cells in ``folder``, each for ``timeout`` seconds at most; fill its outputs.
 
-    Raises ChapterError with the line in the chapter if a cell raises or does not end, or if there
-    is no kernel; the notebook then holds the outputs so far.
+    Raises ChapterError with the line in the chapter if a cell raises, does not end or puts out too
+    much, or if there is no kernel, and Stopped where SIGINT, SIGTERM or SIGHUP arrives; the
+    notebook then holds the outputs so far, and the kernel is gone.
     """
     try:
-        from jupyter_client.kernelspec import NoSuchKernel
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError, CellTimeoutError
+        from .kernel import run
     except ModuleNotFoundError as error:
-        raise ChapterError(
-            file, 1, f"{error.name} is not installed; run: python -m pip install nbclient ipykernel"
-        ) from error
-
-    notebook, running = conversion.notebook, []
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        record_timing=False,
-        extra_arguments=["--log-level=CRITICAL"],  # its troubles at the end are not the reader's
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_start=lambda cell, cell_index: running.append(cell),
-    )
-    line = 1
-    try:
-        client.execute()
-        return
-    except NoSuchKernel as error:
-        why = f"there is no Jupyter kernel {error.name}; run: python -m pip install ipykernel"
-    except CellExecutionError as error:
-        message = (error.evalue.strip().split("\n") or [""])[0]
-        why = f"{error.ename}: {message}" if message else error.ename
-        line = _raising_line(running[-1], conversion.lines, error.traceback)
-    except CellTimeoutError:
-        why = f"this cell did not end within {timeout} s; give it more with --timeout."
-        line = conversion.lines[running[-1].id][0]
-    except (RuntimeError, TimeoutError) as error:  # DeadKernelError is a RuntimeError
-        why = f"the kernel died: {str(error).strip()}"
-        line = conversion.lines[running[-1].id][0] if running else 1
-    raise ChapterError(file, line, why)
-
-
-def _raising_line(cell: NotebookNode, lines: dict[str, list[int]], traceback: str) -> int:
-    """Return the chapter's line of the last frame in this cell, or else of its first line."""
-    plain = re.sub(r"\x1b\[[\d;]*m", "", traceback)
-    frames = re.findall(rf"Cell In\s?\[{cell.execution_count}\], line (\d+)", plain)
-    offset = int(frames[-1]) - 1 if frames else 0
-    return lines[cell.id][offset if offset < len(lines[cell.id]) else 0]
+        why = f"{error.name} is not installed; run: {INSTALL_JUPYTER}"
+        raise ChapterError(file, 1, why) from error
+    if failure := run(conversion.notebook, conversion.lines, folder, timeout):
+        line, why, signal = failure
+        raise Stopped(file, line, why, signal) if signal else ChapterError(file, line, why)
 
 
 def read(chapter: str | Path) -> str:
@@ -188,8 +165,10 @@ def build(
         home = chapter.parent if os.access(chapter.parent, os.W_OK) else target.parent
         try:
             execute(conversion, home, file=str(chapter), timeout=timeout)
-        except ChapterError:
+        except ChapterError as error:
             write(failed, _to_bytes(conversion.notebook))
+            if isinstance(error, Stopped):
+                error.sentence += f"; the outputs so far are in {failed.name}."
             raise
     write(target, _to_bytes(conversion.notebook))
     if run:
