@@ -67,7 +67,7 @@ class _Client(NotebookClient):
             await self.async_start_new_kernel()
             assert self.km
             context = zmq.asyncio.Context()
-            context.setsockopt(zmq.MAXMSGSIZE, MESSAGE_LIMIT)
+            context.setsockopt(zmq.constants.MAXMSGSIZE, MESSAGE_LIMIT)
             self.kc = self.km.client(context=context)
             self.kc.start_channels()
             await self.kc.wait_for_ready(timeout=self.startup_timeout)
@@ -76,10 +76,10 @@ class _Client(NotebookClient):
             info = await self.async_wait_for_reply(self.kc.kernel_info())
             if info:
                 self.nb.metadata["language_info"] = info["content"]["language_info"]
-            for index, self.running in enumerate(self.nb.cells):
-                self.size = 0
+            for index, cell in enumerate(self.nb.cells):
+                self.running, self.size = cell, 0
                 count = self.code_cells_executed + 1
-                await self.async_execute_cell(self.running, index, execution_count=count)
+                await self.async_execute_cell(cell, index, execution_count=count)
             if self.hung_up:
                 await watch
             self.set_widgets_metadata()
@@ -95,7 +95,7 @@ class _Client(NotebookClient):
     async def _watch(self) -> None:
         """Stop the run where zmq hangs up on a message that is too large."""
         assert self.kc and self.km
-        hung_up = self.kc.iopub_channel.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        hung_up = self.kc.iopub_channel.socket.get_monitor_socket(zmq.constants.EVENT_DISCONNECTED)
         await recv_monitor_message(hung_up)
         self.hung_up = self.running
         await asyncio.sleep(0.5)  # a kernel that dies hangs up too
@@ -155,6 +155,7 @@ def run(
     except CellExecutionError as error:
         message = (error.evalue.strip().split("\n") or [""])[0]
         why = f"{error.ename}: {message}" if message else error.ename
+        assert client.running
         line = _raising_line(client.running, lines, error.traceback)
     except CellTimeoutError:
         why = f"this cell did not end within {timeout} s; give it more with --timeout."
@@ -162,11 +163,9 @@ def run(
         why = f"the kernel died: {str(error).strip()}"
     if client.why:  # whatever came of it
         why, line = client.why, None
-    if not why:
-        return None
-    return Failure(
-        line or (lines[client.running.id][0] if client.running else 1), why, client.signal
-    )
+    if line is None:
+        line = lines[client.running.id][0] if client.running else 1
+    return Failure(line, why, client.signal) if why else None
 
 
 def _complete(coroutine: Coroutine[Any, Any, None]) -> None:
