@@ -10,11 +10,11 @@ A framework is a module of this package, with the same functions in the same ord
                         the minibatches of a NumPy array, as a list of what the steps below take
     native(a)           such a minibatch as the framework's own array
     variable(a)         an array of a's shape that can be changed in place
-    apply(update, params, states, lr)
-                        update(x, s, g, lr) -> new (x, s), of arrays alone, for each parameter x,
-                        its state s and its gradient g, all of one shape, and a number that may
-                        differ at each step; writes both back and uses the gradient up. It is
-                        eager_apply(...), or compiled_apply(...) inside an optimizer of compile
+    apply(update, params, states, *numbers)
+                        update(x, s, g, *numbers) -> new (x, s), elementwise, for each parameter
+                        x, its state s and its gradient g, all of one shape, and numbers, such as
+                        lr, that may differ at each step; writes both back and uses the gradient
+                        up. It is eager_apply, or compiled_apply inside an optimizer of compile
     COMPILER            what compiled_apply compiles with; None where it works in blocks
     linreg_step(trainer_fn, states, hyperparams, w, b)
                         two functions: step(X, y) takes one step from scratch on half the mean
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Array: TypeAlias = Any  # a framework's array; docstrings give the shape
-Rule: TypeAlias = Callable[[Array, Array, Array, Any], tuple[Array, Array]]  # see apply
+Rule: TypeAlias = Callable[..., tuple[Array, Array]]  # update(x, s, g, *numbers), see apply
 Optimizer: TypeAlias = Callable[..., Any]  # f(params, states, hyperparams)
 Step: TypeAlias = Callable[[Array, Array], Any]  # step(X, y)
 Read: TypeAlias = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # the weights w and b as they are

@@ -10,6 +10,7 @@ from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing,
 
 with importing("jax"):
     import jax
+    import jax.experimental
     import jax.numpy as jnp
 
 from .backends import variable as boxes
@@ -58,9 +59,9 @@ TYPES = MUTABLE = (Variable,)
 variable = Variable
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value, s.value, x.grad, lr)
+        new_x, new_s = update(x.value, s.value, x.grad, *numbers)
         x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
         x.grad = None
 
@@ -68,13 +69,22 @@ def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> No
 COMPILER = "jax.jit"
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def float64_numbers() -> Any:
+    """A context where traced numbers compute as Python's do: 1 - gamma in float64.
+
+    The arrays keep their types: a number beside an array takes the array's.
+    """
+    return getattr(jax, "enable_x64", jax.experimental.enable_x64)(True)
+
+
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     xs, ss = [x.value for x in params], [s.value for s in states]
     gs = [x.grad for x in params]
-    try:
-        new_xs, new_ss = _compile(update)(xs, ss, gs, lr)
-    except RuntimeError:  # two of them are one buffer, which cannot be given away; copies can
-        new_xs, new_ss = _compile(update)(*jax.tree.map(jnp.copy, (xs, ss, gs)), lr)
+    with float64_numbers():
+        try:
+            new_xs, new_ss = _compile(update)(xs, ss, gs, numbers)
+        except RuntimeError:  # two of them are one buffer, which cannot be given away; copies can
+            new_xs, new_ss = _compile(update)(*jax.tree.map(jnp.copy, (xs, ss, gs)), numbers)
     for x, s, new_x, new_s in zip(params, states, new_xs, new_ss, strict=True):
         x.value, s.value = new_x, new_s
         x.grad = None
@@ -83,8 +93,8 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
 @functools.lru_cache(64)
 def _compile(update: Rule) -> Callable[..., Any]:
     @functools.partial(jax.jit, donate_argnums=(0, 1))  # the new arrays take the old ones' memory
-    def step(xs: Sequence, ss: Sequence, gs: Sequence, lr: Array) -> Any:
-        new = [update(x, s, g, lr) for x, s, g in zip(xs, ss, gs, strict=True)]
+    def step(xs: Sequence, ss: Sequence, gs: Sequence, numbers: Sequence) -> Any:
+        new = [update(x, s, g, *numbers) for x, s, g in zip(xs, ss, gs, strict=True)]
         new_xs = [new_x.astype(x.dtype) for (new_x, _), x in zip(new, xs, strict=True)]
         new_ss = [new_s.astype(s.dtype) for (_, new_s), s in zip(new, ss, strict=True)]
         return new_xs, new_ss

@@ -52,10 +52,10 @@ def variable(a: Array) -> Array:
     return a
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     with autograd.pause():
         for x, s in zip(params, states, strict=True):
-            _write((x, s), update(x, s, x.grad, lr))
+            _write((x, s), update(x, s, x.grad, *numbers))
             _use_up(x)
 
 
@@ -73,17 +73,17 @@ def _use_up(x: Array) -> None:
 COMPILER = None
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     """Take the step in NumPy's blocks, on the memory of MXNet's arrays."""
     npx.waitall()  # MXNet runs behind: it may have yet to write or read these arrays
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
         if not all(a.ctx.device_type.startswith("cpu") for a in arrays):
-            eager_apply(update, [x], [s], lr)
+            eager_apply(update, [x], [s], *numbers)
             continue
         views = [_memory(a) for a in arrays]
         try:
-            apply_in_blocks(update, views[0], views[1], views[2], lr)
+            apply_in_blocks(update, views[0], views[1], views[2], *numbers)
             views[2][...] = 0
         except TypeError as error:  # nothing is written yet
             warnings.warn(
@@ -91,7 +91,7 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
                 "use d2l's functions, such as d2l.sqrt, or NumPy's.",
                 stacklevel=4,
             )
-            eager_apply(update, [x], [s], lr)
+            eager_apply(update, [x], [s], *numbers)
 
 
 def _memory(a: Array) -> onp.ndarray:

@@ -61,19 +61,19 @@ TYPES, MUTABLE = (Variable,), (Variable, np.ndarray)
 variable = Variable
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for variable, s in zip(params, states, strict=True):
         x, s = variable.value, getattr(s, "value", s)
-        x[...], s[...] = update(x, s, variable.grad, lr)
+        x[...], s[...] = update(x, s, variable.grad, *numbers)
         variable.grad = None
 
 
 COMPILER = None
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        apply_in_blocks(update, x.value, getattr(s, "value", s), np.asarray(x.grad), lr)
+        apply_in_blocks(update, x.value, getattr(s, "value", s), np.asarray(x.grad), *numbers)
         x.grad = None
 
 

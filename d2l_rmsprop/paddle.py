@@ -63,9 +63,9 @@ def variable(a: Array) -> Array:
 
 
 @paddle.no_grad()
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x, s, x.grad, lr)
+        new_x, new_s = update(x, s, x.grad, *numbers)
         x.copy_(new_x, False)
         s.copy_(new_s, False)
         x.grad = None
@@ -75,15 +75,15 @@ COMPILER = None
 
 
 @paddle.no_grad()
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     """Take the step in NumPy's blocks, on the memory of Paddle's tensors."""
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
         if not (x.size and all(a.place.is_cpu_place() and a.is_contiguous() for a in arrays)):
-            eager_apply(update, [x], [s], lr)
+            eager_apply(update, [x], [s], *numbers)
             continue
         views = [memory(a.data_ptr(), tuple(a.shape), str(a.dtype)[7:]) for a in arrays]
-        apply_in_blocks(update, views[0], views[1], views[2], lr)
+        apply_in_blocks(update, views[0], views[1], views[2], *numbers)
         x.grad = None
 
 

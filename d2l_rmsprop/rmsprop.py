@@ -35,12 +35,12 @@ def rmsprop(
     lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
     d2l = backend_of(params, states)
 
-    def update(x: Array, s: Array, g: Array, lr: Any) -> tuple[Array, Array]:
+    def update(x: Array, s: Array, g: Array, lr: Any, gamma: Any, eps: Any) -> tuple[Array, Array]:
         s = gamma * s + (1 - gamma) * d2l.square(g)
         x = x - lr * g / (d2l.sqrt(s + eps) if eps_in_sqrt else d2l.sqrt(s) + eps)
         return x, s
 
-    d2l.apply(update, params, states, lr)
+    d2l.apply(update, params, states, lr, gamma, eps)
 
 
 def init_rmsprop_states(d2l: Any, feature_dim: int) -> tuple[Array, Array]:

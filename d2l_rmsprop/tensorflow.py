@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -53,22 +54,61 @@ TYPES = MUTABLE = (tf.Variable,)
 variable = tf.Variable
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad), lr)
+        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad), *numbers)
         x.assign(new_x)
         s.assign(new_s)
         x.grad = None
 
 
+class Number:
+    """A number in a traced step: it computes in float64, as Python's do, and casts to an array's
+    type beside one, where TensorFlow's own tensors would raise.
+    """
+
+    def __init__(self, value: Array) -> None:
+        self.value = value  # a tensor of float64 and of no dimension
+
+    def _unknown(self, *args: Any) -> Any:
+        raise TypeError("a number that is traced has no value yet.")
+
+    __bool__ = __eq__ = _unknown  # type: ignore[assignment]  # or each would be an answer
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _operator(operation: Callable) -> Callable:
+    def operate(*args: Any) -> Any:
+        arrays = [a for a in args if tf.is_tensor(a)]
+        dtype = arrays[0].dtype if arrays else tf.float64
+        result = operation(*(tf.cast(getattr(a, "value", a), dtype) for a in args))
+        return result if arrays else Number(result)
+
+    return operate
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _operation = getattr(operator, _name)
+    setattr(Number, f"__{_name}__", _operator(_operation))
+    setattr(Number, f"__r{_name}__", _operator(lambda a, b, f=_operation: f(b, a)))
+for _name in ("neg", "abs"):
+    setattr(Number, f"__{_name}__", _operator(getattr(operator, _name)))
+
+
+def _as_tensor(number: Number, dtype: Any = None, name: Any = None, as_ref: bool = False) -> Array:
+    return tf.cast(number.value, dtype or float32)
+
+
+tf.register_tensor_conversion_function(Number, _as_tensor)
+
 COMPILER = "tf.function and XLA"
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
-    lr = tf.constant(lr, tf.float64)
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+    values = [tf.constant(n, tf.float64) for n in numbers]
     for start in range(0, len(params), 100):  # a hundred in one call; more take long to compile
         xs, ss = params[start : start + 100], states[start : start + 100]
-        _compile(update)(xs, ss, [tf.convert_to_tensor(x.grad) for x in xs], lr)
+        _compile(update)(xs, ss, [tf.convert_to_tensor(x.grad) for x in xs], values)
     for x in params:
         x.grad = None
 
@@ -76,9 +116,10 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
 @functools.lru_cache(64)
 def _compile(update: Rule) -> Callable[..., Any]:
     @tf.function(jit_compile=True, autograph=False)
-    def step(xs: Sequence, ss: Sequence, gs: Sequence, lr: Array) -> Any:
+    def step(xs: Sequence, ss: Sequence, gs: Sequence, values: Sequence) -> Any:
+        numbers = [Number(value) for value in values]
         for x, s, g in zip(xs, ss, gs, strict=True):
-            new_x, new_s = update(x.value(), s.value(), g, tf.cast(lr, g.dtype))
+            new_x, new_s = update(x.value(), s.value(), g, *numbers)
             x.assign(new_x)
             s.assign(new_s)
 

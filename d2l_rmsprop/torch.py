@@ -48,9 +48,9 @@ def variable(a: Array) -> Array:
 
 
 @torch.no_grad()
-def eager_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x, s, x.grad, lr)
+        new_x, new_s = update(x, s, x.grad, *numbers)
         x.copy_(new_x)
         s.copy_(new_s)
         x.grad = None  # let go of it; a caller may still hold the buffer
@@ -62,28 +62,29 @@ GATHERED = 2**17  # elements in one call, about, so that they stay in the cache
 
 
 @torch.no_grad()
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) -> None:
+def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     if sum(x.numel() for x in params) < SMALL:  # nothing to gain
-        return eager_apply(update, params, states, lr)
-    step, lr = _compile(update), torch.tensor(lr, dtype=torch.float64)
+        return eager_apply(update, params, states, *numbers)
+    step = _compile(update)
+    numbers = tuple(torch.tensor(n, dtype=torch.float64) for n in numbers)  # the step's inputs
     small, elements = defaultdict(list), 0
     for x, s in zip(params, states, strict=True):
         g, x.grad = x.grad, None  # let go of it; a caller may still hold the buffer
         torch.autograd.graph.increment_version(x)  # so that autograd sees the change
         if not (x.is_contiguous() and s.is_contiguous() and g.is_contiguous()):
-            step(x.data, s.data, g.data, lr)
+            step(x.data, s.data, g.data, *numbers)
             continue
         # one compilation for every shape; .data, since it tells views of different arrays apart
         arrays = x.view(-1).data, s.view(-1).data, g.view(-1).data
         if x.numel() >= SMALL:
-            step(*arrays, lr)
+            step(*arrays, *numbers)
         else:
             small[elements // GATHERED, x.dtype, s.dtype, g.dtype, x.device].append(arrays)
             elements += x.numel()
     for alike in small.values():
         xs, ss, gs = zip(*alike, strict=True)
         x, s = torch.cat(xs), torch.cat(ss)
-        step(x, s, torch.cat(gs), lr)
+        step(x, s, torch.cat(gs), *numbers)
         sizes = [a.numel() for a in xs]
         torch._foreach_copy_(xs, x.split(sizes))
         torch._foreach_copy_(ss, s.split(sizes))
@@ -91,8 +92,8 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, lr: Any) ->
 
 @functools.lru_cache(64)
 def _compile(update: Rule) -> Callable[..., Any]:
-    def step(x: Array, s: Array, g: Array, lr: Array) -> None:
-        new_x, new_s = update(x, s, g, lr)
+    def step(x: Array, s: Array, g: Array, *numbers: Array) -> None:
+        new_x, new_s = update(x, s, g, *numbers)
         x.copy_(new_x)
         s.copy_(new_s)
 

@@ -13,26 +13,26 @@ import numpy as np
 BLOCK = 2**17  # elements: a few such arrays fit in the cache, and few are needed
 
 
-def apply_in_blocks(update, x, s, g, lr):
-    """Write update(x, s, g, lr) to the NumPy arrays x and s, with a thread for each core."""
+def apply_in_blocks(update, x, s, g, *numbers):
+    """Write update(x, s, g, *numbers) to the NumPy arrays x and s, with a thread for each core."""
     if x.size <= BLOCK:
-        x[...], s[...] = update(x, s, g, lr)
+        x[...], s[...] = update(x, s, g, *numbers)
         return
     _keep_blocks()
     if all(a.flags.c_contiguous for a in (x, s, g)):
         threads = os.cpu_count()
         parts = zip(*(np.array_split(a.reshape(-1), threads) for a in (x, s, g)), strict=True)
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda part: _apply_to_each(update, *part, lr), parts))
+            list(pool.map(lambda part: _apply_to_each(update, *part, *numbers), parts))
     else:
-        _apply_to_each(update, x, s, g, lr)
+        _apply_to_each(update, x, s, g, *numbers)
 
 
-def _apply_to_each(update, x, s, g, lr):
+def _apply_to_each(update, x, s, g, *numbers):
     flags, roles = ["external_loop", "buffered"], ["readwrite", "readwrite", "readonly"]
     with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
         for old_x, old_s, g_block in blocks:
-            old_x[...], old_s[...] = update(old_x, old_s, g_block, lr)
+            old_x[...], old_s[...] = update(old_x, old_s, g_block, *numbers)
 
 
 @functools.cache

@@ -41,16 +41,16 @@ _compiling = contextvars.ContextVar("compiling", default=None)
 _compiled: set[tuple] = set()  # what has been compiled once in this process
 
 
-def apply(d2l, update, params, states, lr):
+def apply(d2l, update, params, states, *numbers):
     """Take a step with ``update``, compiled inside an optimizer that ``compile`` returned."""
     applied = _compiling.get()
     if applied is None:
-        return d2l.eager_apply(update, params, states, lr)
+        return d2l.eager_apply(update, params, states, *numbers)
     applied.append(update := Update(update))
     new = d2l.COMPILER and (d2l, update) not in _compiled
     _compiled.add((d2l, update))
     with _progress(f"compiling {applied[0]} with {d2l.COMPILER}") if new else _silence:
-        d2l.compiled_apply(update, params, states, lr)
+        d2l.compiled_apply(update, params, states, *numbers)
 
 
 class Update:
@@ -61,8 +61,8 @@ class Update:
         cells = getattr(function, "__closure__", None) or ()
         self.key = getattr(function, "__code__", function), *(cell.cell_contents for cell in cells)
 
-    def __call__(self, x, s, g, lr):
-        return self.function(x, s, g, lr)
+    def __call__(self, x, s, g, *numbers):
+        return self.function(x, s, g, *numbers)
 
     def __eq__(self, other):
         return self.key == other.key
