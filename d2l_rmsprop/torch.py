@@ -133,6 +133,7 @@ def linreg_step(
     w, b = torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)
 
     def step(X: Array, y: Array) -> None:
+        w.grad = b.grad = None  # a reader's optimizer need not clear them
         _half_mse(linreg(X, w, b), y).backward()
         trainer_fn([w, b], states, hyperparams)
 

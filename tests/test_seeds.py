@@ -43,11 +43,11 @@ def test_second_edition(name, airfoil_folder, monkeypatch, capsys):
     assert 0.1 * x1**2 + 2 * x2**2 == pytest.approx(1.1e-5, rel=0.05)
 
 
-def test_first_edition(monkeypatch, capsys):
+def test_preview(monkeypatch, capsys):
     framework("mxnet")
-    from d2l_rmsprop import first_edition
+    from d2l_rmsprop.editions import utils
 
-    monkeypatch.setitem(sys.modules, "utils", first_edition)
+    monkeypatch.setitem(sys.modules, "utils", utils)
     scope = {}
     for cell in cells("指数加权移动平均", "mxnet"):
         exec(cell, scope)

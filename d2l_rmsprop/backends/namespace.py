@@ -105,15 +105,17 @@ def bind(framework: str) -> None:
     module = sys.modules[framework]
     for name, function in _unbound.items():
         if getattr(module, name) is function:
-            setattr(module, name, _bound(function, module))
+            setattr(module, name, bound(function, module))
 
 
-def _bound(function: Callable, d2l: Any) -> Callable:
+def bound(function: Callable, d2l: Any) -> Callable:
+    """Return a function with the framework, its first argument, filled in."""
+
     @functools.wraps(function)
-    def bound(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         return function(d2l, *args, **kwargs)
 
-    del bound.__wrapped__  # help() would show the framework's place again
+    del call.__wrapped__  # help() would show the framework's place again
     parameters = list(inspect.signature(function).parameters.values())
-    bound.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
-    return bound
+    call.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
+    return call

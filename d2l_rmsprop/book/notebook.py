@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +11,10 @@ from nbformat import NotebookNode, v4
 
 from ..backend import BACKENDS
 from ..files import write
+from .compat import first_cell
 from .source import Cell, ChapterError, backends_of, cells
 
 __all__ = ["ChapterError", "Conversion", "backends_of", "build", "convert", "execute", "read"]
-
-OLD_IMPORT = re.compile(
-    r"^\s*(?:from|import)\s+(?:\w[\w.]*(?:\s+as\s+\w+)?\s*,\s*)*(d2l|utils)\b", re.M
-)
 
 
 INSTALL_JUPYTER = "python -m pip install 'd2l-rmsprop[jupyter]'"
@@ -55,8 +51,8 @@ def convert(
         text: the chapter's Markdown.
         backend: one of numpy, torch, tensorflow, mxnet, jax.
         file: the chapter's name, for errors.
-        compat: whether a chapter that imports ``d2l`` or the first edition's ``utils`` gets a
-            first cell that points these names at this package.
+        compat: whether a chapter that imports the packages of one of the book's editions gets a
+            first cell that points these names at this package, see ``compat``.
         folder: the chapter's folder as the notebook sees it, for its pictures.
 
     Raises:
@@ -67,9 +63,8 @@ def convert(
         raise ValueError(f"unknown framework {backend!r}; choose one of: {', '.join(BACKENDS)}.")
     found = cells(text, backend, file, folder)
     code = "\n".join(cell.source for cell in found if cell.kind == "code")
-    old = set(OLD_IMPORT.findall(code)) if compat else set()
-    if old:
-        source = _compat_source(old, backend)
+    source = first_cell(code, backend) if compat else None
+    if source:
         found.insert(0, Cell("code", source, [1] * len(source.split("\n"))))
     notebook = v4.new_notebook(
         metadata={
@@ -92,19 +87,6 @@ def convert(
         lines[name] = cell.lines
     nbformat.validate(notebook)
     return Conversion(notebook, lines)
-
-
-def _compat_source(old: set[str], backend: str) -> str:
-    imports, names = [], []
-    if "d2l" in old:
-        imports.append(f"import d2l_rmsprop.{backend}")
-        names.append('sys.modules["d2l"] = d2l_rmsprop')
-        names.append(f'sys.modules["d2l.{backend}"] = d2l_rmsprop.{backend}')
-    if "utils" in old:
-        imports.append("import d2l_rmsprop.first_edition")
-        names.append('sys.modules["utils"] = d2l_rmsprop.first_edition')
-    comment = f"# This chapter imports {' and '.join(sorted(old))}; here d2l_rmsprop stands in."
-    return "\n".join([comment, "import sys", "", *imports, "", *names])
 
 
 def execute(

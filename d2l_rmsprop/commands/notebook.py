@@ -37,7 +37,7 @@ from ..backend import BACKENDS
     "--compat/--no-compat",
     default=True,
     show_default=True,
-    help="Let a chapter's imports of d2l, or the first edition's utils, find this package.",
+    help="Let a chapter's imports of d2l, or of an older edition's package, find this one.",
 )
 def notebook(
     chapters: tuple[Path, ...],

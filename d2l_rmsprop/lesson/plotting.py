@@ -231,12 +231,19 @@ def train_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
 
     ``f_grad``, where given, is handed on as a fifth argument. The trainer returns the new four.
     """
+    results = trace_2d(trainer, steps, f_grad)
+    x1, x2 = results[-1]
+    print(f"epoch {steps}, x1: {_number(x1):f}, x2: {_number(x2):f}")
+    return results
+
+
+def trace_2d(trainer, steps=20, f_grad=None):
+    """Do as ``train_2d`` and print nothing."""
     x1, x2, s1, s2 = -5, -2, 0, 0
     results = [(x1, x2)]
     for _ in range(steps):
         x1, x2, s1, s2 = trainer(x1, x2, s1, s2, *([f_grad] if f_grad else []))
         results.append((x1, x2))
-    print(f"epoch {steps}, x1: {_number(x1):f}, x2: {_number(x2):f}")
     return results
 
 

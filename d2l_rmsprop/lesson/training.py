@@ -43,6 +43,7 @@ def fit(
     start_scale: float = 0.01,
     record_every: int = 200,
     record_start: bool = False,
+    record_end: bool = True,
     on_record: Callable[[float, float], Any] = lambda epoch, loss: None,
 ) -> History:
     """Train a linear model on half the mean squared error and return its History.
@@ -50,8 +51,8 @@ def fit(
     ``make_step(w, b)`` returns two functions: step(X, y), and read(), the weights as NumPy arrays.
     The start, w ~ N(0, start_scale^2) and b = 0, and the order of our own minibatches come from
     one NumPy generator with this seed; any other iterable of (X, y) is used as it comes. The loss
-    is evaluated in float64 over all examples, each time ``record_every`` more have been seen and
-    at the end.
+    is evaluated in float64 over all examples, each time ``record_every`` more have been seen
+    and, unless ``record_start`` and ``record_end`` say otherwise, at the end but not the start.
     """
     if isinstance(data_iter, Iterator):
         raise TypeError(
@@ -99,7 +100,7 @@ def fit(
         timer.stop()
         history.epoch_seconds.append(timer.sum() - sum(history.epoch_seconds))
         timer.start()
-    if not due:
+    if record_end and not due:
         record()
     return history
 
@@ -216,20 +217,21 @@ def _train(
     make_step: MakeStep, data_iter: Any, num_epochs: int, seed: int, draw: bool
 ) -> tuple[list[float], list[float]]:
     picture = {"ylim": [0.22, 0.35]} if draw else None
-    history = _fit_and_draw(make_step, data_iter, num_epochs, picture, seed=seed)
+    history = fit_and_draw(make_step, data_iter, num_epochs, picture, seed=seed)
     print(
         f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
     )
     return history.times, history.losses
 
 
-def _fit_and_draw(
+def fit_and_draw(
     make_step: MakeStep,
     data_iter: Any,
     num_epochs: int,
     picture: dict[str, Any] | None,
     **options: Any,
 ) -> History:
+    """Draw the loss while ``fit`` trains, by an Animator with what ``picture`` has, or not at all."""
     check_count(num_epochs=num_epochs)
     if picture is None:
         return fit(make_step, data_iter, num_epochs, **options)
@@ -257,7 +259,7 @@ def optimize(
     check_count(log_interval=log_interval)
     hyperparams = {"lr": lr, "gamma": gamma, "eps": 1e-8}
     states = d2l.init_rmsprop_states(2)
-    history = _fit_and_draw(
+    history = fit_and_draw(
         lambda w, b: d2l.linreg_step(rmsprop, states, hyperparams, w, b),
         d2l.load_array(linear_problem(), batch_size),
         num_epochs,
