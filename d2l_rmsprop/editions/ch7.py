@@ -1,7 +1,7 @@
 """What the first edition's chapter 7 calls on every framework, each written once."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -131,7 +131,7 @@ def data_iter(batch_size: int, features: Array, labels: Array) -> Iterator[tuple
         yield features[rows], labels[rows]
 
 
-def train_2d(trainer: Any) -> list[tuple[Any, Any]]:
+def train_2d(trainer: Callable) -> list[tuple]:
     """Run ``trainer(x1, x2, s1, s2)`` 20 times from (-5, -2), s1 = s2 = 0; return the 21 places.
 
     The trainer returns the new four.

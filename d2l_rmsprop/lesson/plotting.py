@@ -237,7 +237,7 @@ def train_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
     return results
 
 
-def trace_2d(trainer, steps=20, f_grad=None):
+def trace_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None) -> list[tuple]:
     """Do as ``train_2d`` and print nothing."""
     x1, x2, s1, s2 = -5, -2, 0, 0
     results = [(x1, x2)]

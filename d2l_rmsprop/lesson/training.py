@@ -231,7 +231,7 @@ def fit_and_draw(
     picture: dict[str, Any] | None,
     **options: Any,
 ) -> History:
-    """Draw the loss while ``fit`` trains, by an Animator with what ``picture`` has, or not at all."""
+    """Run ``fit`` and draw its loss, by an Animator with what ``picture`` has, or not at all."""
     check_count(num_epochs=num_epochs)
     if picture is None:
         return fit(make_step, data_iter, num_epochs, **options)
