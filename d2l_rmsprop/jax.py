@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing, read_hyperparams
+from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing
 
 with importing("jax"):
     import jax
@@ -15,7 +15,7 @@ with importing("jax"):
 
 from .backends import variable as boxes
 from .backends.namespace import *
-from .lesson import data
+from .lesson import data, styles
 
 
 def version() -> str:
@@ -105,6 +105,10 @@ def _compile(update: Rule) -> Callable[..., Any]:
 # training
 
 
+def _write(x: Variable, value: Array) -> None:
+    x.value = jnp.asarray(boxes.plain(value), x.dtype)
+
+
 @jax.jit
 def _gradients(weights: Sequence, X: Array, y: Array) -> Sequence:
     return jax.grad(lambda weights: reduce_mean(squared_loss(linreg(X, *weights), y)))(weights)
@@ -114,44 +118,77 @@ def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
     w, b = Variable(w), Variable(b)
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write, boxes.plain)
 
     def step(X: Array, y: Array) -> None:
         w.grad, b.grad = _gradients([w.value, b.value], X, y)
-        trainer_fn([w, b], states, hyperparams)
+        take([w.grad, b.grad])
 
     def compiled_step(X: Array, y: Array) -> None:
-        values = _rmsprop_step([variable.value for variable in variables], X, y, lr, *others)
+        values = _rmsprop_step([variable.value for variable in variables], X, y, *inputs())
         for variable, value in zip(variables, values, strict=True):
             variable.value = value
 
     # rmsprop keeps no state in Python, so it may be traced once; its errors come from itself
     if trainer_fn is rmsprop and states and all(isinstance(s, Variable) for s in states):
         variables = [w, b, *states]
-        lr, *others = read_hyperparams(hyperparams)
-        lr = jnp.asarray(lr, w.dtype)
+        inputs = styles.inputs(
+            hyperparams,
+            lambda now: jnp.asarray([now.lr, now.gamma, 1 - now.gamma, now.eps], w.dtype),
+        )
         step = compiled_step
     return step, lambda: (numpy(w), numpy(b))
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
-def _rmsprop_step(values: Sequence, X: Array, y: Array, lr: Array, *others: Any) -> list[Array]:
+class _Decay(NamedTuple):
+    """A gamma whose 1 - gamma was computed in float64: in float32 it would lose four digits."""
+
+    gamma: Array
+    rest: Array
+
+    def __mul__(self, s: Any) -> Array:
+        return self.gamma * s
+
+    def __rsub__(self, one: Any) -> Array:
+        return self.rest
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _rmsprop_step(
+    values: Sequence, X: Array, y: Array, numbers: Array, eps_in_sqrt: bool
+) -> list[Array]:
     w, b, *states = variables = [Variable(value) for value in values]
     w.grad, b.grad = _gradients(values[:2], X, y)
-    rmsprop([w, b], states, Hyperparams(lr, *others))
+    lr, gamma, rest, eps = numbers
+    rmsprop([w, b], states, Hyperparams(lr, _Decay(gamma, rest), eps, eps_in_sqrt))
     return [variable.value for variable in variables]
+
+
+@functools.lru_cache(64)
+def _optax_step(trainer: Any, hyperparams: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    """Return the jitted step of one of optax's own optimizers, which is compiled once."""
+    return jax.jit(functools.partial(_advance, trainer(**dict(hyperparams))))
+
+
+def _advance(optimizer: Any, weights: Any, state: Any, X: Array, y: Array) -> tuple[Sequence, Any]:
+    import optax
+
+    updates, state = optimizer.update(_gradients(weights, X, y), state, weights)
+    return optax.apply_updates(weights, updates), state
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     import optax
 
-    optimizer = trainer(**hyperparams)
+    make = styles.maker(trainer, optax.GradientTransformation, "optax.rmsprop")
+    optimizer = make(hyperparams)
+    plain = all(isinstance(value, (float, int, str)) for value in hyperparams.values())
+    if plain and getattr(optax, getattr(trainer, "__name__", ""), None) is trainer:
+        advance = _optax_step(trainer, tuple(hyperparams.items()))
+    else:  # a schedule or an optimizer of the reader's may differ at the next call
+        advance = jax.jit(functools.partial(_advance, optimizer))
     weights = [jnp.array(w), jnp.array(b)]
     state = optimizer.init(weights)
-
-    @jax.jit
-    def advance(weights: Any, state: Any, X: Array, y: Array) -> tuple[Any, Any]:
-        updates, state = optimizer.update(_gradients(weights, X, y), state, weights)
-        return optax.apply_updates(weights, updates), state
 
     def step(X: Array, y: Array) -> None:
         nonlocal weights, state

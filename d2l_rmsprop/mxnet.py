@@ -12,14 +12,14 @@ from .backend import Array, Optimizer, Read, Rule, Step, importing
 from .backends import mxnet_numpy  # noqa: F401 - before MXNet itself
 
 with importing("mxnet"):
-    from mxnet import __version__, autograd, gluon, np, npx, optimizer
+    from mxnet import __version__, autograd, gluon, init, np, npx, optimizer
     from mxnet.base import _LIB, check_call
 
 npx.set_np()
 
 from .backends.blocks import apply_in_blocks, memory
 from .backends.namespace import *
-from .lesson import data
+from .lesson import data, styles
 
 
 def version() -> str:
@@ -36,7 +36,12 @@ square, sqrt, exp, log, abs = onp.square, onp.sqrt, onp.exp, onp.log, onp.abs
 sin, cos, tanh, sinh, cosh = onp.sin, onp.cos, onp.tanh, onp.sinh, onp.cosh
 reshape, reduce_sum, reduce_mean = np.ndarray.reshape, np.ndarray.sum, np.ndarray.mean
 size = operator.attrgetter("size")
-from_numpy, native = np.array, data.as_is
+native = data.as_is
+
+
+def from_numpy(a: onp.ndarray) -> Array:
+    """Return MXNet's array of the same dtype, where np.array makes float64 float32."""
+    return np.array(a, dtype=a.dtype)
 
 
 def split(a: onp.ndarray, batch_size: int) -> Sequence[Array]:
@@ -103,37 +108,52 @@ def _memory(a: Array) -> onp.ndarray:
 # training
 
 
+def _write_into(x: Array, value: Array) -> None:
+    x[:] = value
+
+
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = np.array(w), np.array(b)
+    w, b = from_numpy(w), from_numpy(b)
     w.attach_grad()
     b.attach_grad()
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write_into)
 
     def step(X: Array, y: Array) -> None:
         with autograd.record():
             loss = squared_loss(linreg(X, w, b), y).mean()
         loss.backward()
-        trainer_fn([w, b], states, hyperparams)
+        take([w.grad, b.grad])
 
     return step, lambda: (w.asnumpy(), b.asnumpy())
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     net = gluon.nn.Dense(1, in_units=len(w), dtype=w.dtype.name)
-    net.initialize()
-    net.weight.set_data(np.array(w.T))
-    net.bias.set_data(np.array(b))
+    net.initialize(init.Zero())  # the start is given, and the reader's generator stays as it is
+    net.weight.set_data(from_numpy(w.T))
+    net.bias.set_data(from_numpy(b))
     loss_fn = gluon.loss.L2Loss()
-    optimizer = gluon.Trainer(net.collect_params(), trainer, hyperparams, kvstore=None)
+    own = gluon.Trainer(net.collect_params(), _optimizer(trainer, hyperparams), kvstore=None)
 
     def step(X: Array, y: Array) -> None:
         with autograd.record():
             loss = loss_fn(net(X), y)
         loss.backward()
-        optimizer.step(len(X))  # divides the summed gradient by the size of the minibatch
+        own.step(len(X))  # divides the summed gradient by the size of the minibatch
 
     return step, lambda: (net.weight.data().asnumpy().T, net.bias.data().asnumpy())
+
+
+def _optimizer(trainer: Any, hyperparams: Any) -> Any:
+    known = optimizer.Optimizer.opt_registry
+    if not isinstance(trainer, str) or trainer.lower() not in known:
+        raise TypeError(
+            f"trainer is {styles.described(trainer)}; it must be the name of one of MXNet's "
+            f"optimizers: {', '.join(sorted(known))}."
+        )
+    return styles.maker(known[trainer.lower()], optimizer.Optimizer, "'rmsprop'")(hyperparams)
 
 
 EPS_IN_SQRT = True

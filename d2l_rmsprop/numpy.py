@@ -9,7 +9,7 @@ from .backend import Array, Optimizer, Read, Rule, Step
 from .backends import variable as boxes
 from .backends.blocks import apply_in_blocks
 from .backends.namespace import *
-from .lesson import data
+from .lesson import data, styles
 
 
 def version() -> str:
@@ -80,15 +80,20 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 # training
 
 
+def _write(x: Variable, value: Array) -> None:
+    x.value[...] = boxes.plain(value)
+
+
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
     w, b = Variable(w), Variable(b)
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write, boxes.plain)
 
     def step(X: Array, y: Array) -> None:
         error = linreg(X, w.value, b.value) - reshape(y, (-1, 1))
         w.grad, b.grad = X.T @ error / len(X), error.mean(axis=0)
-        trainer_fn([w, b], states, hyperparams)
+        take([w.grad, b.grad])
 
     return step, lambda: (w.value.copy(), b.value.copy())
 

@@ -26,7 +26,7 @@ paddle.disable_signal_handler()  # or it answers SIGTERM with a traceback of its
 
 from .backends.blocks import apply_in_blocks, memory, on_blocks_too
 from .backends.namespace import *
-from .lesson import data
+from .lesson import data, styles
 
 
 def version() -> str:
@@ -90,14 +90,21 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 # training
 
 
+def _write(x: Array, value: Array) -> None:
+    x.copy_(value.astype(x.dtype), False)
+
+
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
     w, b = (paddle.to_tensor(a, stop_gradient=False) for a in (w, b))
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write)
 
     def step(X: Array, y: Array) -> None:
+        w.clear_gradient(), b.clear_gradient()  # not every optimizer does
         squared_loss(linreg(X, w, b), y).mean().backward()
-        trainer_fn([w, b], states, hyperparams)
+        with paddle.no_grad():
+            take([w.grad, b.grad])
 
     return step, lambda: (w.numpy(), b.numpy())
 
@@ -105,7 +112,8 @@ def linreg_step(
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
     start = [paddle.nn.initializer.Assign(a) for a in (w, b)]
     net = paddle.nn.Linear(*w.shape, weight_attr=start[0], bias_attr=start[1])
-    optimizer = trainer(parameters=net.parameters(), **hyperparams)
+    make = styles.maker(trainer, paddle.optimizer.Optimizer, "paddle.optimizer.RMSProp")
+    optimizer = make(hyperparams, parameters=net.parameters())
 
     def step(X: Array, y: Array) -> None:
         squared_loss(net(X), y).mean().backward()

@@ -1,7 +1,6 @@
 """The chapter on TensorFlow. ``backend`` says what each name must do."""
 
 import functools
-import inspect
 import operator
 import os
 import sys
@@ -10,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing
+from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bury a student
 with importing("tensorflow"):
     import tensorflow as tf
 
 from .backends.namespace import *
-from .lesson import data, training
+from .lesson import data, styles, training
 
 
 def version() -> str:
@@ -45,7 +44,7 @@ def size(a: Array) -> int:
 
 def squared_loss(y_hat: Array, y: Array) -> Array:  # type: ignore[no-redef]
     """Return half the squared error of each example, in the shape of y_hat."""
-    return (y_hat - reshape(y, tf.shape(y_hat))) ** 2 / 2
+    return (y_hat - tf.cast(reshape(y, tf.shape(y_hat)), y_hat.dtype)) ** 2 / 2
 
 
 # parameters, gradients and the change in place
@@ -129,10 +128,15 @@ def _compile(update: Rule) -> Callable[..., Any]:
 # training
 
 
+def _write(x: Array, value: Array) -> None:
+    x.assign(tf.cast(value, x.dtype))
+
+
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
     params = w, b = [tf.Variable(w), tf.Variable(b)]
+    take = styles.steps(trainer_fn, params, states, hyperparams, _write)
 
     @tf.function(reduce_retracing=True)
     def gradients(X: Array, y: Array) -> list[Array]:
@@ -140,28 +144,31 @@ def linreg_step(
             loss = reduce_mean(squared_loss(linreg(X, w, b), y))
         return tape.gradient(loss, params)
 
-    arguments = inspect.signature(trainer_fn).parameters.values()
-    takes_grads = sum(a.default is a.empty for a in arguments) == 4  # the book's own style
-
     def step(X: Array, y: Array) -> None:
-        grads = gradients(X, y)
-        if takes_grads:
-            trainer_fn(params, grads, states, hyperparams)
-        else:
-            for x, g in zip(params, grads, strict=True):
-                x.grad = g
-            trainer_fn(params, states, hyperparams)
+        w.grad, b.grad = grads = gradients(X, y)
+        take(grads)
 
-    if trainer_fn is rmsprop:  # it keeps no state in Python, so it may be traced once
-        step = tf.function(step, reduce_retracing=True, autograph=False)
-    return step, lambda: (w.numpy(), b.numpy())
+    @tf.function(reduce_retracing=True, autograph=False)
+    def traced(X: Array, y: Array, numbers: Array, eps_in_sqrt: bool) -> None:
+        w.grad, b.grad = gradients(X, y)
+        lr, gamma, eps = map(Number, tf.unstack(numbers))
+        rmsprop(params, states, Hyperparams(lr, gamma, eps, eps_in_sqrt))  # type: ignore[arg-type]
+
+    def traced_step(X: Array, y: Array) -> None:
+        traced(X, y, *inputs())
+
+    inputs = styles.inputs(hyperparams, lambda now: tf.constant(now[:3], tf.float64))
+    # rmsprop keeps no state in Python, so it may be traced once
+    return traced_step if trainer_fn is rmsprop else step, lambda: (w.numpy(), b.numpy())
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
-    net = tf.keras.layers.Dense(1, dtype=w.dtype.name)
+    # zeros: the start is given, and the reader's generators stay as they are
+    net = tf.keras.layers.Dense(1, dtype=w.dtype.name, kernel_initializer="zeros")
     net.build((None, len(w)))
     net.set_weights([w, b])
-    optimizer = trainer(**hyperparams)
+    kind, example = tf.keras.optimizers.Optimizer, "tf.keras.optimizers.RMSprop"
+    optimizer = styles.maker(trainer, kind, example)(hyperparams)
     optimizer.build(net.trainable_variables)
 
     @tf.function(reduce_retracing=True)

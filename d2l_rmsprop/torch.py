@@ -14,7 +14,7 @@ with importing("torch"):
     import torch
 
 from .backends.namespace import *
-from .lesson import data
+from .lesson import data, styles
 
 
 def version() -> str:
@@ -131,21 +131,25 @@ def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
     w, b = torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, torch.Tensor.copy_)
 
     def step(X: Array, y: Array) -> None:
         w.grad = b.grad = None  # a reader's optimizer need not clear them
         _half_mse(linreg(X, w, b), y).backward()
-        trainer_fn([w, b], states, hyperparams)
+        with torch.no_grad():
+            take([w.grad, b.grad])
 
     return step, lambda: (w.detach().numpy().copy(), b.detach().numpy().copy())
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
-    net = torch.nn.Linear(*w.shape, dtype=torch.from_numpy(w).dtype)
+    # skip_init: the start is given, and the reader's generator stays as it is
+    net = torch.nn.utils.skip_init(torch.nn.Linear, *w.shape, dtype=torch.from_numpy(w).dtype)
     with torch.no_grad():
         net.weight.copy_(torch.from_numpy(w.T))
         net.bias.copy_(torch.from_numpy(b))
-    optimizer = trainer(net.parameters(), **hyperparams)
+    make = styles.maker(trainer, torch.optim.Optimizer, "torch.optim.RMSprop")
+    optimizer = make(hyperparams, net.parameters())
 
     def step(X: Array, y: Array) -> None:
         optimizer.zero_grad()

@@ -36,6 +36,11 @@ class Variable:
         return f"Variable({self.value!r})"
 
 
+def plain(a):
+    """Return the array of a Variable, and anything else as it is."""
+    return a.value if isinstance(a, Variable) else a
+
+
 def _operators():
     """Give Variable the operators of its array; += and its like change it in place."""
 

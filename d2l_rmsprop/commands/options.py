@@ -1,12 +1,10 @@
 """The options that commands share: what to train on and how, and files to write."""
 
-import unicodedata
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-
-from ..files import FileError, target
 
 _OPTIONS = [
     click.option(
@@ -21,7 +19,7 @@ _OPTIONS = [
         "--epochs",
         default=2,
         show_default=True,
-        type=click.IntRange(1, 10**6),
+        type=click.IntRange(min=1),
         help="Passes over the data.",
     ),
     click.option(
@@ -49,10 +47,7 @@ def training_options(command: Callable) -> Callable:
 
 
 class OutputFile(click.ParamType):
-    """A file to be written at the end, tried at the start, before any training.
-
-    Two options of a command may not name one file: by a link, or in letters of another case.
-    """
+    """A file to be written at the end, tried at the start, before any training."""
 
     name = "file"
 
@@ -64,15 +59,10 @@ class OutputFile(click.ParamType):
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{value!r} should end in one of: {', '.join(self.suffixes)}.", param, ctx)
         try:
-            found = str(target(path))
-        except FileError as error:
-            self.fail(str(error), param, ctx)
-        if param and ctx:
-            named = ctx.meta.setdefault(__name__, {})
-            # one name in a folder that knows no case, or no difference of composed letters
-            other = named.setdefault(unicodedata.normalize("NFC", found).casefold(), param)
-            if other is not param:
-                self.fail(
-                    f"{value!r} is the file of {other.opts[0]} too; name another.", param, ctx
-                )
-        return path
+            if path.is_dir():
+                raise OSError("it is a folder")
+            with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
+                return path
+        except OSError as error:
+            reason = error.strerror or error
+            self.fail(f"{value!r} cannot be written ({reason}); name another file.", param, ctx)

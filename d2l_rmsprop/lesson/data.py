@@ -85,6 +85,10 @@ class Minibatches:
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         return (tuple(map(self._native, minibatch)) for minibatch in self.epoch(self._rng))
 
+    def of(self, arrays: Sequence[np.ndarray]) -> "Minibatches":
+        """Return the same minibatches of other arrays."""
+        return Minibatches(arrays, self.batch_size, self.shuffle, self._split, self._native)
+
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple]:
         """Return an iterator of one pass, in an order drawn from ``rng``, for a training step."""
         rows = len(self.arrays[0])

@@ -1,14 +1,18 @@
 """The one training loop and the one evaluation, for every framework and both kinds of optimizer."""
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..backend import Array, Optimizer, Read, Step, as_numpy
 from ..rmsprop import rmsprop
-from .data import Minibatches, linear_problem
+from . import styles
+from .data import linear_problem
+from .minibatches import check_iterable, for_training
 from .plotting import Accumulator, Animator, Timer
 
 MakeStep: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[Step, Read]]  # of the start w, b
@@ -24,6 +28,7 @@ class History:
     epoch_seconds: list[float] = field(default_factory=list)  # seconds in the steps of each epoch
     w: Array = None  # NumPy's, (feature_dim, 1)
     b: Array = None  # NumPy's, (1,)
+    idle: int = 0  # epochs that changed no weight
 
 
 class Fit(NamedTuple):
@@ -44,79 +49,97 @@ def fit(
     record_every: int = 200,
     record_start: bool = False,
     record_end: bool = True,
+    native: Callable[[np.ndarray], Array] | None = None,
     on_record: Callable[[float, float], Any] = lambda epoch, loss: None,
 ) -> History:
     """Train a linear model on half the mean squared error and return its History.
 
     ``make_step(w, b)`` returns two functions: step(X, y), and read(), the weights as NumPy arrays.
     The start, w ~ N(0, start_scale^2) and b = 0, and the order of our own minibatches come from
-    one NumPy generator with this seed; any other iterable of (X, y) is used as it comes. The loss
-    is evaluated in float64 over all examples, each time ``record_every`` more have been seen
-    and, unless ``record_start`` and ``record_end`` say otherwise, at the end but not the start.
+    one NumPy generator with this seed. Any other iterable of (X, y) is used as it comes, read once
+    in each epoch; where ``native`` is given, it makes such minibatches the framework's own. The
+    model is float64 where X is an array of it, else float32, and X and y are converted to its type.
+
+    The loss is evaluated in float64 over all examples (of the first pass, where they are not
+    ours), each time ``record_every`` more have been seen and, unless ``record_start`` and
+    ``record_end`` say otherwise, at the end but not the start.
     """
-    if isinstance(data_iter, Iterator):
-        raise TypeError(
-            f"data_iter is a {type(data_iter).__name__}, which can be read only once; "
-            "pass a list of its minibatches, or d2l.load_array."
-        )
-    data_iter = getattr(data_iter, "minibatches", data_iter)
-    ours = isinstance(data_iter, Minibatches)
-    batches_per_epoch = _length(data_iter)
+    batches = for_training(data_iter, native)
     rng = np.random.default_rng(seed)
-    history = History()
-    step: Any = None
-    read: Any = None
-    batches = seen = 0
+    run: Any = None
+    steps = seen = 0
     due = False
-
-    def record() -> None:
-        history.w, history.b = read()  # waits for the steps of a framework that runs them later
-        timer.stop()
-        history.epochs.append(batches / batches_per_epoch)
-        history.losses.append(
-            half_mse(history.w, history.b, [data_iter.arrays] if ours else data_iter)
-        )
-        history.times.append(timer.sum())
-        on_record(history.epochs[-1], history.losses[-1])
-        timer.start()
-
-    timer = Timer()
-    for _ in range(num_epochs):
-        for X, y in data_iter.epoch(rng) if ours else data_iter:
-            if step is None:
-                step, read = make_step(*_start(X, start_scale, rng))
-                timer.start()  # making the first optimizer of a process may take a second
+    for epoch in range(num_epochs):
+        before = steps
+        for X, y in batches.epoch(rng):
+            if run is None:
+                w, b = _start(X, start_scale, rng)
+                step, read = make_step(w, b)
+                run = _Run(batches, w, b, read, on_record)
                 if record_start:
-                    record()
+                    run.record(0)
             step(X, y)
-            batches += 1
+            steps += 1
             seen += len(X)
             due = seen // record_every > (seen - len(X)) // record_every
             if due:
-                record()
-        if read is None:
-            raise ValueError("data_iter gave no minibatch; give it at least one row.")
-        read()
-        timer.stop()
-        history.epoch_seconds.append(timer.sum() - sum(history.epoch_seconds))
-        timer.start()
+                run.record(steps)
+        if steps == before:
+            raise ValueError(
+                "data_iter gave no minibatch; give it at least one row."
+                if run is None
+                else f"data_iter gave no minibatch in epoch {epoch + 1}; give one that starts "
+                "anew at each pass, such as a list."
+            )
+        run.end_epoch()
     if record_end and not due:
-        record()
-    return history
+        run.record(steps)
+    return run.history
 
 
-def _length(data_iter: Any) -> int:
-    try:
-        return len(data_iter)
-    except TypeError:  # an iterable that does not know its length
-        return sum(1 for _ in data_iter)
+class _Run:
+    """The records of a run: its weights and times at once, its losses when all rows are known."""
+
+    def __init__(self, batches: Any, w: Array, b: Array, read: Read, on_record: Callable) -> None:
+        self.history = History()
+        self._batches, self._read, self._hear = batches, read, on_record
+        self._weights = [w, b]
+        self._waiting: list[tuple[int, Array, Array, float]] = []
+        self._timer = Timer()  # now: making the first optimizer of a process may take a second
+
+    def record(self, steps: int) -> None:
+        w, b = map(np.array, self._read())  # waits for a framework that runs its steps later
+        self._timer.stop()
+        self._waiting.append((steps, w, b, self._timer.sum()))
+        self._evaluate()
+        self._timer.start()
+
+    def end_epoch(self) -> None:
+        weights = self._read()
+        self._timer.stop()
+        history = self.history
+        history.epoch_seconds.append(self._timer.sum() - sum(history.epoch_seconds))
+        history.idle += all(map(np.array_equal, weights, self._weights))
+        self._weights = [np.array(a) for a in weights]
+        self._evaluate()
+        self._timer.start()
+
+    def _evaluate(self) -> None:
+        if self._batches.arrays is None:
+            return
+        history = self.history
+        for steps, w, b, seconds in self._waiting:
+            history.w, history.b = w, b
+            history.epochs.append(steps / len(self._batches))
+            history.losses.append(half_mse(w, b, [self._batches.arrays]))
+            history.times.append(seconds)
+            self._hear(history.epochs[-1], history.losses[-1])
+        self._waiting = []
 
 
 def _start(X: Array, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     X = as_numpy(X)
-    if X.ndim != 2:
-        raise ValueError(f"X has shape {X.shape}; it must be (batch_size, feature_dim).")
-    dtype = X.dtype if X.dtype.kind == "f" else np.float32
+    dtype = np.float64 if X.dtype == np.float64 else np.float32
     return rng.normal(0, scale, (X.shape[1], 1)).astype(dtype), np.zeros(1, dtype)
 
 
@@ -164,7 +187,7 @@ def train_ch11(
     states: Any,
     hyperparams: dict[str, Any],
     data_iter: Any,
-    feature_dim: int,
+    feature_dim: int | None = None,
     num_epochs: int = 2,
     *,
     seed: int = 0,
@@ -173,24 +196,48 @@ def train_ch11(
     """Train a linear model from scratch, draw its loss and return (times, losses).
 
     Arguments:
-        trainer_fn: an optimizer ``f(params, states, hyperparams)`` that changes params and states
-            in place, such as ``rmsprop`` or a reader's own.
-        states: whatever trainer_fn keeps; ``init_rmsprop_states(feature_dim)`` for rmsprop.
+        trainer_fn: an optimizer, such as ``rmsprop`` or a reader's own: f(params, states,
+            hyperparams), where each parameter has its gradient in ``grad``, or one that takes the
+            gradients too, (params, grads, states, hyperparams) in any order; the names of the
+            arguments say which. It may change params and states in place, put new arrays into the
+            two lists, or return the new params, alone or as (params, states).
+        states: whatever trainer_fn keeps; ``init_rmsprop_states(feature_dim)`` for rmsprop. A list
+            is handed on itself, so it has what trainer_fn puts into it; a tuple becomes a list.
         hyperparams: a dict, handed on to trainer_fn at each step.
-        data_iter: minibatches (X, y) of shapes (batch_size, feature_dim) and (batch_size,).
+        data_iter: minibatches (X, y) of shapes (batch_size, feature_dim) and (batch_size,) or
+            (batch_size, 1), from ``load_array`` or any iterable, which is read once in each epoch.
         seed: for the start and the order of our own minibatches; the same on every framework.
         draw: whether to draw the loss.
 
+    Where ``d2l.Variable`` is the type of a parameter, an optimizer without gradients among its
+    arguments gets those; one that takes them gets plain arrays, in params and in states.
+
+    The model is float64 where X is an array of it (and the framework has float64 switched on) and
+    float32 otherwise; X and y, arrays of any framework or lists, are converted to its type.
+
     Both lists have a value every 200 examples and one at the end: seconds of training so far, and
-    half the mean squared error over all examples.
+    half the mean squared error over all examples. Where an epoch changes no parameter although lr
+    is not 0, a warning says so. Raises TypeError or ValueError, in one sentence, for what cannot
+    be trained.
     """
+    check_iterable(data_iter)
+    _check_mapping(hyperparams)
+    if feature_dim is None:
+        raise TypeError("feature_dim is missing; give the number of columns of X.")
+    if isinstance(trainer_fn, type) or not callable(trainer_fn):
+        raise TypeError(
+            f"trainer_fn is {styles.described(trainer_fn)}; it must be a function f(params, "
+            "states, hyperparams), and a framework's own optimizer goes to train_concise_ch11."
+        )
 
     def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
-        if len(w) != feature_dim:
-            raise ValueError(f"feature_dim is {feature_dim}, but X has {len(w)} columns.")
+        if not isinstance(feature_dim, Real) or feature_dim != len(w):
+            raise ValueError(
+                f"feature_dim is {feature_dim!r}, but X has {len(w)} columns; give that number."
+            )
         return d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
 
-    return _train(make_step, data_iter, num_epochs, seed, draw)
+    return _train(d2l, make_step, hyperparams, data_iter, num_epochs, seed, draw)
 
 
 def train_concise_ch11(
@@ -206,22 +253,53 @@ def train_concise_ch11(
     """Train the framework's own linear layer with its own optimizer; return (times, losses).
 
     ``trainer`` is the optimizer's class, or its name on the framework that goes by names, and
-    ``hyperparams`` its keyword arguments. The rest is as in ``train_ch11``.
+    ``hyperparams`` a dict of its keyword arguments. The rest is as in ``train_ch11``.
     """
-    return _train(
-        lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b), data_iter, num_epochs, seed, draw
-    )
+    _check_mapping(hyperparams)
+
+    def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
+        return d2l.builtin_step(trainer, hyperparams, w, b)
+
+    return _train(d2l, make_step, hyperparams, data_iter, num_epochs, seed, draw)
+
+
+def _check_mapping(hyperparams: Any) -> None:
+    if not isinstance(hyperparams, Mapping):
+        raise TypeError(
+            f"hyperparams is {styles.described(hyperparams)}; it must be a dict, such as "
+            "{'lr': 0.01}."
+        )
 
 
 def _train(
-    make_step: MakeStep, data_iter: Any, num_epochs: int, seed: int, draw: bool
+    d2l: Any,
+    make_step: MakeStep,
+    hyperparams: Mapping[str, Any],
+    data_iter: Any,
+    num_epochs: int,
+    seed: int,
+    draw: bool,
 ) -> tuple[list[float], list[float]]:
     picture = {"ylim": [0.22, 0.35]} if draw else None
-    history = fit_and_draw(make_step, data_iter, num_epochs, picture, seed=seed)
+    history = fit_and_draw(
+        make_step, data_iter, num_epochs, picture, seed=seed, native=d2l.from_numpy
+    )
+    warn_if_idle(history, hyperparams)
     print(
         f"loss: {history.losses[-1]:.3f}, {sum(history.epoch_seconds) / num_epochs:.3f} sec/epoch"
     )
     return history.times, history.losses
+
+
+def warn_if_idle(history: History, hyperparams: Mapping[str, Any]) -> None:
+    """Say once where an epoch changed no parameter, although the learning rate is not 0."""
+    lr = hyperparams.get("lr", hyperparams.get("learning_rate"))
+    if history.idle and not np.all(lr == 0):
+        warnings.warn(
+            "an epoch of training changed no parameter; an optimizer has to change params in "
+            "place, put new ones into the list, or return them.",
+            stacklevel=5,
+        )
 
 
 def fit_and_draw(
@@ -231,7 +309,7 @@ def fit_and_draw(
     picture: dict[str, Any] | None,
     **options: Any,
 ) -> History:
-    """Run ``fit`` and draw its loss, by an Animator with what ``picture`` has, or not at all."""
+    """Return the History of ``fit`` and, unless picture is None, draw its loss over the epochs."""
     check_count(num_epochs=num_epochs)
     if picture is None:
         return fit(make_step, data_iter, num_epochs, **options)

@@ -1,0 +1,257 @@
+"""How an optimizer wants to be called: the styles of all the book's editions, on every framework.
+
+An optimizer takes (params, states, hyperparams) and reads the gradients from the parameters, or
+takes them as well: (params, grads, states, hyperparams), in any order. It changes params and
+states in place, or puts new ones into the two lists, or returns new params, alone or with states.
+"""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..backend import Array, Hyperparams, Optimizer, read_hyperparams
+
+ROLES = ("params", "grads", "states", "hyperparams")
+# "hyperparams" before "params"; where an argument has a default, only a full name is a role
+_NAMES = {
+    "grads": r"g|gs|gr|(.+_)?grad(ient)?s?|grad.*|d_?params",
+    "hyperparams": r"h|hp|hps|hyper.*|hparams|config|cfg",
+    "states": r"s|ss|(.+_)?states?",
+    "params": r"p|ps|(.+_)?param(eter)?s?",
+}
+_FULL_NAMES = r"grad(ient)?s?|hyper_?param(eter)?s|states?|param(eter)?s"
+
+
+class Arrangement(NamedTuple):
+    """The roles of an optimizer's arguments: those in order, and those by keyword."""
+
+    positional: list[str]
+    keywords: dict[str, str]
+
+    @property
+    def takes_grads(self) -> bool:
+        return "grads" in (*self.positional, *self.keywords.values())
+
+
+def arrangement(trainer_fn: Optimizer) -> Arrangement:
+    """Return what an optimizer's arguments are: by their names, an unknown one by its place."""
+    arguments = _arguments(trainer_fn)
+    roles: dict[str, str] = {}  # of the arguments, by name
+    for a in arguments:
+        if (role := _role(a)) and role not in roles.values():
+            roles[a.name] = role
+    required = [a.name for a in arguments if a.default is a.empty and a.kind not in _VARIADIC]
+    for place, name in enumerate(required):
+        if name not in roles:
+            free = [role for role in ROLES if role not in roles.values()]
+            if len(required) == 4:
+                free = [role for role in free if role == ROLES[place]]
+            else:
+                free = [role for role in free if role != "grads"]
+            if not free:
+                raise TypeError(
+                    f"trainer_fn takes an argument {name!r}, which is none of {', '.join(ROLES)}; "
+                    "give it a default."
+                )
+            roles[name] = free[0]
+    return _arranged(arguments, roles)
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _arguments(function: Any, depth: int = 3) -> list[inspect.Parameter]:
+    """Return the arguments to give; a wrapper that hands on its *args has those of its function."""
+    try:
+        found = list(inspect.signature(function, follow_wrapped=False).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        found = []
+    bound = getattr(function, "keywords", {})  # of functools.partial
+    found = [a for a in found if a.name not in bound]
+    if depth and all(a.kind in _VARIADIC for a in found):
+        wrapped = getattr(function, "__wrapped__", None)
+        cells = getattr(function, "__closure__", None) or ()
+        for inner in (wrapped, *(cell.cell_contents for cell in cells)):
+            arguments = _arguments(inner, depth - 1) if callable(inner) else []
+            if inner is wrapped or len({_role(a) for a in arguments} - {None}) > 1:
+                found = arguments or found
+    return found
+
+
+def _role(a: inspect.Parameter) -> str | None:
+    name = a.name.lower().strip("_")
+    if a.kind in _VARIADIC or (a.default is not a.empty and not re.fullmatch(_FULL_NAMES, name)):
+        return None
+    return next((role for role, names in _NAMES.items() if re.fullmatch(names, name)), None)
+
+
+def _arranged(arguments: Sequence[inspect.Parameter], roles: Mapping[str, str]) -> Arrangement:
+    positional: list[str] = []
+    keywords: dict[str, str] = {}
+    skipped = False
+    rest = [role for role in ROLES if role != "grads" and role not in roles.values()]
+    for a in arguments:
+        if a.kind is a.VAR_POSITIONAL:
+            positional += rest
+        elif a.name not in roles:
+            skipped = skipped or a.kind not in _VARIADIC
+        elif a.kind is a.KEYWORD_ONLY or skipped:
+            keywords[a.name] = roles[a.name]
+        else:
+            positional.append(roles[a.name])
+    return Arrangement(positional if arguments else rest, keywords)
+
+
+def steps(
+    trainer_fn: Optimizer,
+    params: Sequence[Array],
+    states: Any,
+    hyperparams: Any,
+    write: Callable[[Array, Array], Any],
+    plain: Callable[[Array], Array] | None = None,
+) -> Callable[[list[Array]], None]:
+    """Return take(grads), one step of ``trainer_fn``, called as its arguments and result want it.
+
+    Each parameter keeps its object: ``write(x, value)`` writes into it what the optimizer returned
+    or put into the list. One that takes the gradients is given ``plain(x)`` for each parameter and
+    state x. States in a list are the reader's own list; a tuple becomes a list.
+    """
+    positional, keywords = arranged = arrangement(trainer_fn)
+    plain = plain if arranged.takes_grads and plain else _as_is
+    states = _mapped(plain, list(states) if type(states) is tuple else states)
+
+    def take(grads: list[Array]) -> None:
+        nonlocal states
+        old = [plain(x) for x in params]
+        given = {"params": old[:], "grads": grads, "states": states, "hyperparams": hyperparams}
+        returned = trainer_fn(
+            *[given[role] for role in positional],
+            **{name: given[role] for name, role in keywords.items()},
+        )
+        new, states = given["params"], given["states"]
+        if returned is not None and returned is not states and returned is not grads:
+            new, states = _taken(returned, new, states)
+        if len(new) != len(old):
+            raise ValueError(f"trainer_fn left {len(new)} params of {len(old)}; keep each of them.")
+        for i, (x, before, after) in enumerate(zip(params, old, new, strict=True)):
+            if after is not before:
+                _check(i, x, after)
+                write(x, after)
+
+    return take
+
+
+def _as_is(a: Array) -> Array:
+    return a
+
+
+def _mapped(plain: Callable[[Array], Array], states: Any) -> Any:
+    """Return the states with ``plain(s)`` for each s in them; lists and dicts stay themselves."""
+    if isinstance(states, list):
+        states[:] = [_mapped(plain, s) for s in states]
+    elif isinstance(states, dict):
+        states.update({key: _mapped(plain, s) for key, s in states.items()})
+    elif type(states) is tuple:
+        return tuple(_mapped(plain, s) for s in states)
+    else:
+        return plain(states)
+    return states
+
+
+def _taken(returned: Any, params: Sequence[Array], states: Any) -> tuple[Sequence[Array], Any]:
+    """Return (params, states) from what an optimizer returned: params, or (params, states)."""
+    if isinstance(returned, Iterator):
+        returned = list(returned)
+    if not isinstance(returned, (list, tuple)) or not returned:
+        return params, states
+    if isinstance(returned[0], (list, tuple)):
+        if isinstance(states, list) and len(returned) > 1 and returned[1] is not states:
+            states[:] = returned[1]
+        elif len(returned) > 1:
+            states = returned[1]
+        return returned[0], states
+    if all(getattr(a, "shape", ()) for a in returned):
+        return returned, states
+    return params, states  # numbers, such as a norm: the params are those in the list
+
+
+def _check(i: int, x: Array, value: Array) -> None:
+    shape = tuple(getattr(value, "shape", ()))
+    if shape != tuple(x.shape):
+        what = f"shape {shape}" if shape else f"the type {type(value).__name__}"
+        raise ValueError(
+            f"trainer_fn gave params[{i}] {what}; it must be an array of shape {tuple(x.shape)}."
+        )
+
+
+def inputs(
+    hyperparams: Any, convert: Callable[[Hyperparams], Array]
+) -> Callable[[], tuple[Array, bool]]:
+    """Return read(), which gives a traced step (numbers, eps_in_sqrt), rmsprop's hyperparameters.
+
+    They are read and checked at each call; ``convert`` makes the numbers an array, where one has
+    changed.
+    """
+    last: Any = None
+    numbers: Array = None
+
+    def read() -> tuple[Array, bool]:
+        nonlocal last, numbers
+        now = read_hyperparams(hyperparams)
+        if now != last:
+            last, numbers = now, convert(now)
+        return numbers, now.eps_in_sqrt
+
+    return read
+
+
+def maker(trainer: Any, kind: type, example: str) -> Callable[..., Any]:
+    """Return make(hyperparams, ...), which makes a framework's own optimizer.
+
+    ``trainer`` is its class, or a function that returns one; ``kind`` the class of all of them and
+    ``example`` one of their names.
+    """
+    if not callable(trainer):
+        raise TypeError(f"trainer is {described(trainer)}; it must be a class, such as {example}.")
+
+    def make(hyperparams: Mapping[str, Any], *args: Any, **others: Any) -> Any:
+        name = getattr(trainer, "__name__", type(trainer).__name__)
+        try:
+            optimizer = trainer(*args, **others, **hyperparams)
+        except (AssertionError, TypeError, ValueError) as error:
+            reason = textwrap.shorten(str(error), 200)
+            raise ValueError(
+                f"{name} does not take the hyperparams {dict(hyperparams)} ({reason}); it takes: "
+                f"{', '.join(_keywords(trainer))}."
+            ) from error
+        if not isinstance(optimizer, kind):
+            raise TypeError(
+                f"trainer {name} makes {described(optimizer)}; it must be a class, such as "
+                f"{example}; a function of your own goes to train_ch11."
+            )
+        return optimizer
+
+    return make
+
+
+def _keywords(trainer: Any) -> list[str]:
+    """Return the names of an optimizer's hyperparameters: those of its class and its bases."""
+    classes = trainer.__mro__[:-1] if isinstance(trainer, type) else [trainer]
+    names = {
+        a.name: None
+        for each in classes
+        for a in inspect.signature(each).parameters.values()
+        if a.kind not in _VARIADIC and a.name not in ("params", "parameters")
+    }
+    return list(names)
+
+
+def described(a: Any) -> str:
+    """Return what a value is, for a message: None, a number or text itself, else its type."""
+    if a is None or isinstance(a, (str, int, float)):
+        return repr(a)
+    if isinstance(a, type):
+        return f"the class {a.__module__}.{a.__qualname__}"
+    return f"a {type(a).__module__}.{type(a).__qualname__}".replace("builtins.", "")
