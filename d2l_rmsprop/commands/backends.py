@@ -3,7 +3,8 @@
 import click
 
 from ..backend import BACKENDS, load
-from .console import console
+from ..files import headless
+from .console import show
 
 
 @click.command()
@@ -12,10 +13,17 @@ def backends() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("framework", "version", "remark", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for header in ("framework", "version", "remark"):
+        table.add_column(header, no_wrap=header != "remark")
     for name in BACKENDS:
+        version, remark = "-", ""
         try:
-            table.add_row(name, load(name).version(), "")
-        except ImportError as error:
-            table.add_row(name, "-", Text(str(error)))
-    console().print(table)
+            headless()
+            version = str(load(name).version())
+        except (Exception, SystemExit) as error:  # whatever a broken one does
+            remark = " ".join(str(error).split())
+            if not isinstance(error, ImportError):
+                remark = f"fails: {type(error).__name__}: {remark}"
+        table.add_row(name, Text(version), Text(remark))
+    show(table)

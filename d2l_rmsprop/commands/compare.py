@@ -1,5 +1,6 @@
 """The command ``d2l-rmsprop compare``."""
 
+import contextlib
 import json
 import re
 import sys
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..backend import BACKENDS
-from ..files import FIGURES, write, write_figure
-from .console import console
+from ..files import FIGURES, headless, write, write_figure
+from .console import console, show
 from .options import OutputFile, training_options
 
 if TYPE_CHECKING:
@@ -50,29 +51,27 @@ def compare(
     mean squared error over all examples; the seconds that the fastest epoch took; the largest
     difference of the two curves, and of the one from scratch from NumPy's; and the place of
     epsilon in the built-in optimizer. Exit code 1: a framework failed, or the two differ by more
-    than rounding at the default settings.
+    than rounding at the default settings, or a file cannot be written.
     """
+    headless()
     from ..backend import read_hyperparams
     from ..experiments import compare as comparison  # late: --help needs no NumPy
-    from ..lesson.data import DataError
 
     settings = comparison.Settings(**options)
     try:
         read_hyperparams(vars(settings))
     except ValueError as error:
         raise click.UsageError(re.sub(r"hyperparams\['(\w+)'\]", r"--\1", str(error))) from None
-    try:
-        Xy = comparison.arrays(data)
-    except DataError as error:
-        raise click.ClickException(str(error)) from None
-    rows = _train_all(names or BACKENDS, Xy, settings)
+    rows = _train_all(names or BACKENDS, comparison.arrays(data), settings)
     verdicts = [row.verdict(settings) for row in rows]
-    _print_table(rows, verdicts)
-    if json_file:
-        content = json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False)
-        write(json_file, content.encode() + b"\n")
-    if figure_file:
-        write_figure(figure_file, lambda: comparison.draw(rows, settings))
+    with contextlib.ExitStack() as at_last:  # each of the three, whatever becomes of the others
+        if figure_file:
+            at_last.callback(write_figure, figure_file, lambda: comparison.draw(rows, settings))
+        if json_file:
+            content = json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False)
+            at_last.callback(write, json_file, content.encode() + b"\n")
+        _print_table(rows, verdicts)
+        console().print(f"trained on {comparison.DATA[data]}")
     asked_and_missing = any(row.missing for row in rows if names)
     if asked_and_missing or not all(passed for passed, _ in verdicts):
         sys.exit(1)
@@ -103,32 +102,32 @@ def _train_all(names: Sequence[str], Xy: Sequence, settings: "Settings") -> list
 
 def _print_table(rows: Sequence["Row"], verdicts: Sequence[tuple[bool, str]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("\nframework")
-    for header in ("loss\nscratch", "loss\nbuilt-in", "s/epoch\nscratch", "s/epoch\nbuilt-in"):
-        table.add_column(header, justify="right")
-    for header in ("differs\nbuilt-in", "differs\nNumPy"):
-        table.add_column(header, justify="right")
-    table.add_column("built-in\nepsilon")
+    headers = ["\nframework", "loss\nscratch", "loss\nbuilt-in", "s/epoch\nscratch"]
+    headers += ["s/epoch\nbuilt-in", "differs\nbuilt-in", "differs\nNumPy", "built-in\nepsilon"]
+    for header in headers:
+        words = header in (headers[0], headers[-1])
+        table.add_column(header, justify="left" if words else "right", no_wrap=True)
 
-    def show(value: Any, form: str) -> str:
+    def number(value: Any, form: str) -> str:
         return "-" if value is None else format(value, form)
 
-    def show_loss(curve: Any) -> str:
-        return show(curve and curve.losses[-1], ".6f" if curve and curve.losses[-1] < 10 else ".3g")
+    def loss(curve: Any) -> str:
+        last = curve and curve.losses[-1]
+        return number(last, ".6f" if curve and last < 10 else ".3g")
 
     for row in rows:
         curves = (row.scratch, row.builtin)
         table.add_row(
-            f"{row.backend} {row.version or '-'}",
-            *(show_loss(curve) for curve in curves),
-            *(show(curve and min(curve.epoch_seconds), ".3f") for curve in curves),
-            *(show(row.difference(other), ".1e") for other in ("builtin", "reference")),
+            Text(f"{row.backend} {row.version or '-'}"),
+            *(loss(curve) for curve in curves),
+            *(number(curve and min(curve.epoch_seconds), ".3f") for curve in curves),
+            *(number(row.difference(other), ".1e") for other in ("builtin", "reference")),
             {True: "inside", False: "outside", None: "-"}[row.eps_in_sqrt],
         )
-    stdout = console()
-    stdout.print(table)
+    show(table)
     for row, (_, remark) in zip(rows, verdicts, strict=True):
         if remark:
-            stdout.print(f"{row.backend}: {remark}", markup=False)
+            console().print(f"{row.backend}: {remark}", markup=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def console(stderr: bool = False) -> Console:
@@ -16,3 +17,13 @@ def console(stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = 250
     return made
+
+
+def show(table: Table) -> None:
+    """Print a table; where a screen is narrower than its words, they stay whole all the same."""
+    stdout = console()
+    unbounded = stdout.options.update(max_width=10**6)
+    size = stdout.measure(table, options=unbounded)
+    whole = all(column.no_wrap for column in table.columns)
+    stdout.width = max(stdout.width, size.maximum if whole else size.minimum)
+    stdout.print(table)

@@ -1,10 +1,12 @@
 """The options that commands share: what to train on and how, and files to write."""
 
-import tempfile
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+
+from ..files import FileError, target
 
 _OPTIONS = [
     click.option(
@@ -19,7 +21,7 @@ _OPTIONS = [
         "--epochs",
         default=2,
         show_default=True,
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 10**6),
         help="Passes over the data.",
     ),
     click.option(
@@ -47,7 +49,10 @@ def training_options(command: Callable) -> Callable:
 
 
 class OutputFile(click.ParamType):
-    """A file to be written at the end, tried at the start, before any training."""
+    """A file to be written at the end, tried at the start, before any training.
+
+    Two options of a command may not name one file: by a link, or in letters of another case.
+    """
 
     name = "file"
 
@@ -59,10 +64,15 @@ class OutputFile(click.ParamType):
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{value!r} should end in one of: {', '.join(self.suffixes)}.", param, ctx)
         try:
-            if path.is_dir():
-                raise OSError("it is a folder")
-            with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=path.parent):
-                return path
-        except OSError as error:
-            reason = error.strerror or error
-            self.fail(f"{value!r} cannot be written ({reason}); name another file.", param, ctx)
+            found = str(target(path))
+        except FileError as error:
+            self.fail(str(error), param, ctx)
+        if param and ctx:
+            named = ctx.meta.setdefault(__name__, {})
+            # one name in a folder that knows no case, or no difference of composed letters
+            other = named.setdefault(unicodedata.normalize("NFC", found).casefold(), param)
+            if other is not param:
+                self.fail(
+                    f"{value!r} is the file of {other.opts[0]} too; name another.", param, ctx
+                )
+        return path

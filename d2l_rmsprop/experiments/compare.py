@@ -1,6 +1,7 @@
 """From scratch against built-in on every framework, and both against NumPy."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,12 @@ from ..lesson import data
 from ..lesson.training import History, fit
 from ..rmsprop import rmsprop
 
+#: what a data set is, for the reader of a comparison
+DATA = {
+    "stand-in": "a stand-in for the airfoil table: 1500 random rows with its moments",
+    "airfoil": "the airfoil table: its first 1500 rows",
+    "linear": "the linear problem: 1000 random rows",
+}
 ROUNDING = 1e-6  # of max(1, loss): the bound on a float32 run at the default settings
 MORE_THAN_ROUNDING = 1e-5  # the same at other settings, which may be chaotic
 
@@ -137,10 +144,13 @@ def compare(
     try:
         d2l = backend.load(name)
     except ImportError as error:
-        row.missing, row.error = True, str(error)
+        row.missing, row.error = True, " ".join(str(error).split())
+        return row
+    except (Exception, SystemExit) as error:  # whatever a broken one does
+        row.error = _says(error)
         return row
     try:
-        row.version, row.eps_in_sqrt = d2l.version(), d2l.EPS_IN_SQRT
+        row.version, row.eps_in_sqrt = str(d2l.version()), d2l.EPS_IN_SQRT
         in_sqrt = row.eps_in_sqrt is not False
         row.scratch = _from_scratch(d2l, Xy, settings, in_sqrt, on_record)
         numpy = backend.load("numpy")
@@ -152,9 +162,13 @@ def compare(
                 lambda w, b: d2l.builtin_step(*builtin, w, b), d2l, Xy, settings,
                 lambda epoch, loss: on_record("builtin", epoch),
             )  # fmt: skip
-    except Exception as error:  # whatever a framework raises must not stop the others
-        row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    except (Exception, SystemExit) as error:  # no framework must stop the others
+        row.error = _says(error)
     return row
+
+
+def _says(error: BaseException) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 500)
 
 
 def _from_scratch(

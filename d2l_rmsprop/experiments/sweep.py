@@ -4,7 +4,10 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -13,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from ..backend import Hyperparams, Read, Step, load, read_hyperparams
-from ..files import write
+from ..files import FileError, write
 from ..lesson.training import check_count, fit
 from ..rmsprop import rmsprop
 from .cluster import ClusterError, cluster
@@ -26,7 +30,9 @@ WORTH_PROCESSES = 10**7  # examples that all runs see: fewer take less time than
 
 
 class SweepError(RuntimeError):
-    """A sweep that cannot start, or has to stop."""
+    """A sweep that cannot start, or has to stop; ``grid`` holds what it had computed by then."""
+
+    grid: "Grid | None" = None
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,16 @@ class Grid:
         axes = axes or plt.subplots(figsize=(5, 3.7), layout="constrained")[1]
         finite = self.losses[np.isfinite(self.losses)]
         if finite.size:
-            low, high = finite.min(), finite.max()
-            top = max(min(high, 1e3 * low), 1.01 * low)  # one huge loss must not hide the others
-            shown = np.ma.masked_invalid(self.losses)
+            # half of the cells share the colours, so that they show the region around the best
+            tiny = np.finfo(np.float32).tiny  # stands for a loss of 0, which has no logarithm
+            low, middle, high = np.maximum(np.quantile(finite, (0, 0.5, 1)), tiny)
+            top = max(middle, 1.01 * low)
+            shown = np.ma.masked_invalid(np.maximum(self.losses, tiny))
             image = axes.pcolormesh(shown, norm=LogNorm(low, top), cmap="viridis_r")
             axes.figure.colorbar(
-                image, ax=axes, label="final loss", extend="max" if high > top else "neither"
-            )
+                image, ax=axes, label="final loss", extend="max" if high > top else "neither",
+                ticks=np.geomspace(low, top, 6), format="%.3g",
+            ).minorticks_off()  # fmt: skip
         marks = []
         for cells, name, hatch in (
             (self.diverged, "diverged", "////"),
@@ -98,8 +107,16 @@ class Grid:
                 axes.add_patch(Rectangle((j, i), 1, 1, **style))
             if cells.any():
                 marks.append(Patch(label=f"{name} ({cells.sum()} of {cells.size})", **style))
+        if self.best:
+            i, j = np.unravel_index(np.nanargmin(self.losses), self.losses.shape)
+            style = {"marker": "*", "markersize": 9, "color": "red", "markeredgecolor": "white"}
+            lr, gamma, loss = self.best
+            label = f"lowest: {loss:.4g} at lr {lr:.3g}, gamma {gamma:.3g}"
+            marks += axes.plot([j + 0.5], [i + 0.5], linestyle="", label=label, **style)
         if marks:
-            axes.legend(handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+            axes.legend(
+                handles=marks, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize="small"
+            )
         axes.set(xlim=(0, len(self.lrs)), ylim=(0, len(self.gammas)))
         _label(axes.xaxis, self.lrs, "lr", 2)
         axes.tick_params("x", rotation=45)
@@ -156,15 +173,17 @@ def sweep(
     grid = Grid(lrs, gammas, np.full((len(gammas), len(lrs)), np.nan))
     try:
         # the cluster first: it answers soon or not at all
-        with cluster(scheduler) if scheduler else contextlib.nullcontext() as backend:
+        with contextlib.nullcontext() if scheduler is None else cluster(scheduler) as backend:
             Xy = arrays(data)
             if jobs is None:
                 visits = grid.losses.size * num_epochs * len(Xy[0])
-                jobs = -1 if visits > WORTH_PROCESSES else 1
+                jobs = cpu_count() if visits > WORTH_PROCESSES else 1
             with _kept(results, grid, settings, Xy) as keep:
                 _train(grid, (Xy, settings), backend, jobs, keep)
-    except ClusterError as error:
-        raise SweepError(str(error)) from error
+    except (ClusterError, FileError) as error:
+        failure = SweepError(str(error))
+        failure.grid = None if np.isnan(grid.losses).all() else grid
+        raise failure from error
     if draw:
         grid.draw()
     return grid
@@ -245,11 +264,6 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
     """Fill the grid's losses, block by block; a cell that no worker survives stays NaN."""
     from joblib import Parallel, delayed, parallel_config
 
-    if backend:
-        workers = {"backend": backend}
-    else:  # Ctrl-C is for this process alone, which stops the others
-        ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-        workers = {"backend": "loky", "n_jobs": jobs, **ignore}
     losses = grid.losses.reshape(-1)  # a view
     gammas, lrs = (a.reshape(-1) for a in np.meshgrid(grid.gammas, grid.lrs, indexing="ij"))
     todo = np.flatnonzero(np.isnan(losses))
@@ -258,8 +272,14 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
     # itself); then what may kill workers alone, to spare the others: each block, each cell
     together = [blocks] * (1 if backend else 2)
     cells_alone = ([[cell]] for block in blocks if len(block) > 1 for cell in block)
-    waves: list[Sequence[Any]] = [*together, *([block] for block in blocks), *cells_alone]
-    with _progress(losses.size, losses.size - todo.size) as advance:
+    waves: Iterable[Any] = itertools.chain(together, ([block] for block in blocks), cells_alone)
+    if backend:
+        workers = {"backend": backend}
+    else:  # more than there are cores or tasks would only take longer to start
+        jobs = min(jobs, len(blocks), max(2, cpu_count()))
+        begin = {"initializer": _follow, "initargs": (os.getpid(),)}
+        workers = {"backend": "loky", "n_jobs": jobs, **begin}
+    with _workers_environment(), _progress(losses.size, losses.size - todo.size) as advance:
         for wave in waves:
             tasks = [
                 delayed(_train_block)(
@@ -276,6 +296,32 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
                     losses[cells] = found
                     advance(len(cells))
                     keep()
+
+
+def _follow(parent: int) -> None:
+    """Let a worker end with its parent, whatever ended that, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    if hasattr(os, "fork"):  # elsewhere getppid names a parent that is gone, too
+        threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _workers_environment() -> Iterator[None]:
+    """Keep from the workers what would stop or hang them: a screen, warnings as errors."""
+    ours = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "ignore"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @contextlib.contextmanager
@@ -316,10 +362,7 @@ def _kept(
         nonlocal written
         if even_now or time.monotonic() - written > 1:
             content = {"settings": ours, "cells": _cells(grid, unfinished)}
-            try:
-                write(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
-            except OSError as error:
-                raise SweepError(f"{path} cannot be written ({error.strerror}).") from error
+            write(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
             written = time.monotonic()
 
     keep(even_now=True)  # before any training
@@ -346,24 +389,25 @@ def _cells(grid: Grid, unfinished: str | None) -> list[dict[str, Any]]:
 def _read(path: Path, grid: Grid, ours: dict[str, Any]) -> None:
     """Fill the grid with the finished and diverged cells of the file, if there is one."""
     try:
-        text = path.read_text()
+        data = path.read_bytes()
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError) as error:
-        raise SweepError(f"{path} cannot be read ({error}); name another file.") from error
-    if not text:
+    except OSError as error:
+        raise SweepError(f"{path} cannot be read ({error.strerror}); name another file.") from error
+    if not data:
         return
     try:
-        content = json.loads(text)
-        theirs = content["settings"]
-        losses = {
-            (cell["lr"], cell["gamma"]): float(cell["loss"] or "inf")
-            for cell in content["cells"]
-            if cell["status"] != "failed"
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise SweepError(f"{path} is not a sweep's file of results; name another file.") from error
-    if other := [name for name in ours if theirs.get(name) != ours[name]]:
+        content = json.loads(data)
+        theirs, cells = content["settings"], content["cells"]
+        other = [name for name in ours if json.dumps(theirs[name]) != json.dumps(ours[name])]
+        if not other:
+            losses = _losses(cells, set(itertools.product(grid.lrs, grid.gammas)))
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        why = f": {error}" if isinstance(error, _CellError) else ""
+        raise SweepError(
+            f"{path} is not a sweep's file of results{why}; name another file."
+        ) from error
+    if other:
         raise SweepError(
             f"{path} has the results of another sweep (it differs in {', '.join(other)}); "
             "name another file."
@@ -371,3 +415,27 @@ def _read(path: Path, grid: Grid, ours: dict[str, Any]) -> None:
     for i, gamma in enumerate(grid.gammas):
         for j, lr in enumerate(grid.lrs):
             grid.losses[i, j] = losses.get((lr, gamma), np.nan)
+
+
+class _CellError(ValueError):
+    """A cell that no sweep writes."""
+
+
+def _losses(cells: list[dict[str, Any]], expected: set[tuple[float, float]]) -> dict:
+    """Return the losses of the cells by (lr, gamma), inf where a run diverged."""
+    losses = {}
+    for cell in cells:
+        place, loss, status = (cell["lr"], cell["gamma"]), cell["loss"], cell["status"]
+        if place not in expected:
+            raise _CellError("a cell is twice there, or not in the grid")
+        expected.remove(place)
+        if status == "finished":
+            loss = float(loss) if type(loss) in (int, float) else math.nan
+            if not 0 <= loss <= np.finfo(np.float32).max:
+                raise _CellError("a finished cell has no loss from 0 to the end of float32")
+            losses[place] = loss
+        elif loss is not None or status not in ("diverged", "failed"):
+            raise _CellError("a cell has a loss without being finished, or no status")
+        elif status == "diverged":
+            losses[place] = math.inf
+    return losses
