@@ -2,7 +2,8 @@
 
 A framework is a module of this package, with the same functions in the same order as the others:
 
-    TYPES, MUTABLE      the types of a parameter; those that can be a state too
+    TYPES, MUTABLE, ARRAYS
+                        the types of a parameter, of a state and of a gradient
     version()           the framework's version as text
     zeros(shape), square(a), sqrt(a), ...
                         the array functions that chapters call, under the names of the book
@@ -14,7 +15,15 @@ A framework is a module of this package, with the same functions in the same ord
                         update(x, s, g, *numbers) -> new (x, s), elementwise, for each parameter
                         x, its state s and its gradient g, all of one shape, and numbers, such as
                         lr, that may differ at each step; writes both back and uses the gradient
-                        up. It is eager_apply, or compiled_apply inside an optimizer of compile
+                        up. It is eager_apply, or compiled_apply inside an optimizer of compile;
+                        both get lists that went through check
+    sound(params, states)
+                        whether check has nothing to object to; it costs as little as it can
+    obstacle(a)         what keeps an array from being changed in place, or ""
+    missing_gradient(x) what to do about a parameter that has no gradient
+    place(a)            where and how an array is kept, as far as the arrays of a step must agree
+    identity(a)         equal for two names of one array; 0 where this cannot be told
+    widened(x, s, g)    the three in the wider precision of x and s
     COMPILER            what compiled_apply compiles with; None where it works in blocks
     linreg_step(trainer_fn, states, hyperparams, w, b)
                         two functions: step(X, y) takes one step from scratch on half the mean
@@ -37,9 +46,11 @@ A framework is not imported until an array of it turns up, since it may be missi
 import contextlib
 import functools
 import importlib
+import importlib.metadata
 import math
+import operator
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -52,87 +63,270 @@ Optimizer: TypeAlias = Callable[..., Any]  # f(params, states, hyperparams)
 Step: TypeAlias = Callable[[Array, Array], Any]  # step(X, y)
 Read: TypeAlias = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # the weights w and b as they are
 
+# a framework, and where its arrays with a gradient are defined
 # Paddle before TensorFlow: imported in the other order, the process dies
-BACKENDS = ("numpy", "torch", "paddle", "tensorflow", "mxnet", "jax")
+BACKENDS = {
+    "numpy": f"{__package__}.numpy",
+    "torch": "torch",
+    "paddle": "paddle",
+    "tensorflow": "tensorflow",
+    "mxnet": "mxnet.numpy",  # not its older arrays, which the newer ones' switch would break
+    "jax": f"{__package__}.jax",
+}
+# what a reader may hold instead of a parameter, and what to do about it
+_INSTEAD = {
+    "numpy": "put it into a d2l.Variable",
+    "jax": "put it into a d2l.Variable",
+    "jaxlib": "put it into a d2l.Variable",
+    "tensorflow": "make it a tf.Variable",
+    "keras": "pass what it holds, x.value, with the gradient in x.value.grad",
+    "mxnet.gluon": "pass its array, x.data()",
+    "mxnet": "make it an mx.np.ndarray",
+}
+_PARAMETER = (
+    "a torch.Tensor, paddle.Tensor, tf.Variable, mx.np.ndarray or, for NumPy and JAX, d2l.Variable"
+)
 
 
 def load(name: str) -> Any:
     """Return the framework's module; ImportError says what to install."""
     if name not in BACKENDS:
         raise ValueError(f"unknown framework {name!r}; choose one of: {', '.join(BACKENDS)}.")
-    return importlib.import_module(f"{__package__}.{name}")
+    with importing(name):
+        return importlib.import_module(f"{__package__}.{name}")
+
+
+class FrameworkError(ImportError):
+    """Why a framework cannot be used here and what to do about it, in one sentence."""
 
 
 @contextlib.contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Turn whatever a framework's own import raises into an ImportError of one sentence."""
+    """Turn whatever the import of a framework raises into a FrameworkError."""
     try:
         yield
-    except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == name
-        why = (
-            "is not installed"
-            if absent
-            else f"is installed but does not import ({textwrap.shorten(str(error), 200)})"
-        )
-        raise ImportError(
-            f"{name} {why}; install it with: {install_command(name)}", name=name
-        ) from error
+    except FrameworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            why = "is not installed"
+        else:
+            said = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+            why = f"is installed but does not work here ({said})"
+        advice = f"{name} {why}; install it with: {install_command(name)}"
+        raise FrameworkError(advice, name=name) from error
 
 
 def install_command(name: str) -> str:
-    """Return the command that installs a framework beside this package."""
-    return f"python -m pip install 'd2l-rmsprop[{name}]'"
+    """Return the command that installs a framework beside this package and the others here."""
+    command = f"python -m pip install 'd2l-rmsprop[{name}]'"
+    try:
+        importlib.metadata.version("mxnet")
+    except importlib.metadata.PackageNotFoundError:
+        return command
+    return f"{command} 'numpy<2'"  # or pip may bring one that MXNet cannot use
 
 
-def backend_of(params: Sequence[Array], states: Sequence[Array]) -> Any:
-    """Return the framework that all params and states belong to, after checking them for rmsprop.
+def backend_of(params: Iterable[Array]) -> tuple[Any, list[Array]]:
+    """Return the framework of the params, which the first of them tells, and a list of them.
 
-    Raises TypeError for arrays of no framework or of two, ValueError for states that do not match
-    or a parameter that has no gradient.
+    Raises TypeError where the first is not a parameter of any framework.
     """
-    if states is None or len(params) != len(states):
-        count = "None" if states is None else len(states)
-        raise ValueError(
-            f"there are {len(params)} params and {count} states; "
-            "make one state for each parameter, zeros of its shape."
+    params = _listed(params, "params")
+    if not params:
+        return load("numpy"), params
+    backend = _framework(params[0])
+    if backend is None:
+        raise _not_a_parameter(0, params[0])
+    return backend, params
+
+
+def check(
+    backend: Any, params: Iterable[Array], states: Iterable[Array]
+) -> tuple[list[Array], list[Array]]:
+    """Return params and states as lists that a step can be taken on, whole.
+
+    Raises TypeError for an array of another framework, of integers, or a gradient of another type
+    than its parameter; ValueError for states that do not match, a parameter without a gradient,
+    and whatever else would stop a step on the way.
+    """
+    params, states = _listed(params, "params"), _listed(states, "states", len(params))
+    if len(params) != len(states):
+        raise _another_count(len(params), len(states))
+    try:
+        sound = (
+            all(_look_up(kind) is backend for kind in {*map(type, params)})
+            and all(issubclass(kind, backend.MUTABLE) for kind in {*map(type, states)})
+            and backend.sound(params, states)
         )
-    backend = None
-    for i, (x, s) in enumerate(zip(params, states, strict=True)):
-        found = _look_up(type(x))
-        if found is None:
+    except Exception:  # whatever an attribute that is not there raises
+        sound = False
+    if not sound:
+        for i in range(len(params)):
+            _check_one(backend, i, params, states)
+        _check_identities(backend, params, states)
+    return params, states
+
+
+def agree(xs: Sequence[Array], ss: Sequence[Array], gs: Sequence[Array]) -> bool:
+    """Return whether x, its state and its gradient are floats of one shape, x and g of one type."""
+    forms, others = [*map(_form, xs)], [*map(_form, ss)]
+    return (
+        forms == [*map(_form, gs)]
+        and (forms == others or [shape for shape, _ in forms] == [shape for shape, _ in others])
+        and all(_is_float(dtype) for dtype in {dtype for _, dtype in forms + others})
+    )
+
+
+_form = operator.attrgetter("shape", "dtype")
+
+
+def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[Array]) -> None:
+    x, s = params[i], states[i]
+    if _framework(x) is None:
+        raise _not_a_parameter(i, x)
+    if _framework(x) is not backend:
+        raise TypeError(
+            f"params[{i}] is a {_type_name(x)}, but params[0] is a {_type_name(params[0])}; "
+            "use one framework for all params."
+        )
+    if not isinstance(s, backend.MUTABLE):
+        raise TypeError(
+            f"states[{i}] is a {_type_name(s)}, but params[{i}] is a {_type_name(x)}; "
+            "make the state with d2l.variable(d2l.zeros(shape)) of the same framework."
+        )
+    for name, a in (f"params[{i}]", x), (f"states[{i}]", s):
+        try:
+            _form(a)
+        except Exception as error:
+            reason = textwrap.shorten(str(error), 100)
             raise TypeError(
-                f"params[{i}] is a {_type_name(x)}, which has no gradient to step along; make it "
-                "a torch.Tensor, tf.Variable, mx.np.ndarray or, for NumPy and JAX, d2l.Variable."
-            )
-        if backend is not None and found is not backend:
+                f"{name} is a {_type_name(a)} without a shape or a type of numbers ({reason}); "
+                "give it its numbers first."
+            ) from error
+        if not _is_float(a.dtype):
             raise TypeError(
-                f"params[{i}] is a {_type_name(x)}, but params[0] is a {_type_name(params[0])}; "
-                "use one framework for all params."
+                f"{name} is of {_name(a.dtype)}, which cannot hold a step of RMSProp; make it of "
+                "floats, or of the real and the imaginary parts of complex numbers."
             )
-        backend = found
-        if not isinstance(s, backend.MUTABLE):
-            raise TypeError(
-                f"states[{i}] is a {_type_name(s)}, but params[{i}] is a {_type_name(x)}; "
-                "make the state with d2l.variable(d2l.zeros(shape)) of the same framework."
-            )
-        shape, grad = tuple(x.shape), getattr(x, "grad", None)
-        if tuple(s.shape) != shape:
+        if obstacle := backend.obstacle(a):
+            raise ValueError(f"{name} {obstacle}.")
+    shape = tuple(x.shape)
+    if tuple(s.shape) != shape:
+        raise ValueError(
+            f"states[{i}] has shape {tuple(s.shape)}, but params[{i}] has shape {shape}; "
+            "make each state zeros of its parameter's shape."
+        )
+    _check_place(backend, "its state", i, s, x)
+    g = getattr(x, "grad", None)
+    if g is None:
+        raise ValueError(
+            f"params[{i}] of shape {shape} has no gradient; {backend.missing_gradient(x)}."
+        )
+    if not isinstance(g, backend.ARRAYS):
+        raise TypeError(
+            f"the gradient of params[{i}] is a {_type_name(g)}; set params[{i}].grad to a dense "
+            f"array of its parameter's framework, of shape {shape} and {_name(x.dtype)}."
+        )
+    if tuple(g.shape) != shape:
+        raise ValueError(
+            f"params[{i}] has shape {shape}, but its gradient {tuple(g.shape)}; "
+            "set params[i].grad to an array of the parameter's shape."
+        )
+    if g.dtype != x.dtype:
+        raise TypeError(
+            f"params[{i}] is of {_name(x.dtype)}, but its gradient of {_name(g.dtype)}; "
+            "compute both in one precision, or cast the gradient."
+        )
+    _check_place(backend, "its gradient", i, g, x)
+
+
+def _check_place(backend: Any, name: str, i: int, a: Array, x: Array) -> None:
+    mine, its = backend.place(x), backend.place(a)
+    for what in mine.keys() & its.keys():
+        if mine[what] != its[what]:
             raise ValueError(
-                f"states[{i}] has shape {tuple(s.shape)}, but params[{i}] has shape {shape}; "
-                "make each state zeros of its parameter's shape."
+                f"params[{i}] has {what} {mine[what]}, but {name} {its[what]}; "
+                f"bring both to the same {what}."
             )
-        if grad is None:
-            raise ValueError(
-                f"params[{i}] of shape {shape} has no gradient; "
-                "run the backward pass before each step."
-            )
-        if tuple(grad.shape) != shape:
-            raise ValueError(
-                f"params[{i}] has shape {shape}, but its gradient {tuple(grad.shape)}; "
-                "set params[i].grad to an array of the parameter's shape."
-            )
-    return backend or load("numpy")
+
+
+def _check_identities(backend: Any, params: Sequence[Array], states: Sequence[Array]) -> None:
+    seen: dict[int, str] = {}
+    for name, arrays in ("params", params), ("states", states):
+        for i, a in enumerate(arrays):
+            first = seen.setdefault(backend.identity(a) or id(a), this := f"{name}[{i}]")
+            if first != this:
+                raise ValueError(
+                    f"{first} and {this} are one array; list each parameter once, and give each "
+                    "a state of its own."
+                )
+
+
+def _listed(arrays: Any, name: str, count: int = 0) -> list[Array]:
+    """Return params or states as a list; a tuple, a generator or a dict's view will do."""
+    if type(arrays) is list:
+        return arrays
+    if arrays is None and name == "states":
+        raise _another_count(count, None)
+    if hasattr(arrays, "shape") or hasattr(arrays, "keys") or not hasattr(arrays, "__iter__"):
+        raise TypeError(
+            f"{name} is a {_type_name(arrays)}; pass a list, such as [x], list(a_dict.values()) or "
+            f"net.parameters(), whose items are {_PARAMETER}."
+        )
+    listed = list(arrays)
+    if not listed and isinstance(arrays, Iterator):
+        raise ValueError(
+            f"{name} is a {type(arrays).__name__} that has nothing to give any more; make a list "
+            "of it once, such as list(net.parameters())."
+        )
+    return listed
+
+
+def _another_count(params: int, states: int | None) -> ValueError:
+    return ValueError(
+        f"there are {params} params and {states} states; "
+        "make one state for each parameter, zeros of its shape."
+    )
+
+
+def _not_a_parameter(i: int, x: Any) -> TypeError:
+    module = f"{type(x).__module__}."
+    ways = (way for name, way in _INSTEAD.items() if module.startswith(f"{name}."))
+    return TypeError(
+        f"params[{i}] is a {_type_name(x)}, which has no gradient to step along; "
+        f"{next(ways, f'make it {_PARAMETER}')}."
+    )
+
+
+def stepped(
+    update: Rule,
+    widened: Callable,
+    xs: Sequence[Array],
+    ss: Sequence[Array],
+    gs: Sequence[Array],
+    numbers: Sequence,
+) -> list[tuple[Array, Array]]:
+    """Return each new (x, s), all before one is written, so that an error changes nothing."""
+    return [
+        update(*((x, s, g) if x.dtype == s.dtype else widened(x, s, g)), *numbers)
+        for x, s, g in zip(xs, ss, gs, strict=True)
+    ]
+
+
+def no_place(a: Array) -> dict[str, Any]:
+    """Return {}: this framework brings the arrays of a step together by itself."""
+    return {}
+
+
+def no_obstacle(a: Array) -> str:
+    """Return "": nothing keeps an array of this framework from being changed."""
+    return ""
+
+
+def run_backward(x: Array) -> str:
+    """Return what to do about any parameter that has no gradient."""
+    return "run the backward pass before each step"
 
 
 class Hyperparams(NamedTuple):
@@ -148,6 +342,11 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
     """Return Hyperparams from a reader's dict; ValueError names what is wrong."""
     if isinstance(hyperparams, Hyperparams):
         return hyperparams
+    if not isinstance(hyperparams, Mapping):
+        raise TypeError(
+            f"hyperparams is a {_type_name(hyperparams)}; "
+            "pass a dict, such as {'lr': 0.01, 'gamma': 0.9}."
+        )
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
     eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
@@ -157,29 +356,51 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
     return Hyperparams(lr, gamma, eps, eps_in_sqrt)
 
 
-def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) -> float:
-    number: Any = hyperparams.get(key)
-    value = number
-    if hasattr(value, "item") and math.prod(value.shape) == 1:
-        number = value.item()  # an array of one number counts as that number
-    if isinstance(number, (float, Real)) and 0 <= float(number) <= high and number != math.inf:
+def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) -> Any:
+    value: Any = hyperparams.get(key)
+    if type(value) is float and 0 <= value <= high and value != math.inf:
+        return value
+    number = value
+    if hasattr(value, "shape") and math.prod(value.shape) == 1:
+        try:  # an array of one number counts as that number
+            number = (value if hasattr(value, "item") else as_numpy(value)).item()
+        except Exception:
+            return value  # it is traced and has no value yet; the framework computes with it
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if is_number and 0 <= float(number) <= high and number != math.inf:
         return float(number)
     allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high}"
     if key not in hyperparams:
         raise ValueError(f"hyperparams has no {key!r}; add it: {allowed}.")
-    raise ValueError(f"hyperparams[{key!r}] is {value!r}; it must be {allowed}.")
+    shown = textwrap.shorten(repr(value), 80)
+    raise ValueError(f"hyperparams[{key!r}] is {shown}; it must be {allowed}.")
 
 
 def _type_name(a: object) -> str:
     return f"{type(a).__module__}.{type(a).__qualname__}"
 
 
+def _name(dtype: Any) -> str:
+    return getattr(dtype, "name", str(dtype)).rpartition(".")[2].lower()
+
+
+@functools.cache
+def _is_float(dtype: Any) -> bool:
+    return "float" in _name(dtype)
+
+
+def _framework(x: Any) -> Any:
+    """Return the framework that x is a parameter of, or None."""
+    kind: Any = type(x)
+    return _look_up(kind)
+
+
 @functools.cache
 def _look_up(kind: Any) -> Any:
-    """Return the framework that has this type of parameter, or None."""
     # torch.nn.parameter.Parameter tells "torch"; our own Variable, d2l_rmsprop.jax, tells "jax"
-    parts = (part for base in kind.__mro__ for part in base.__module__.split(".")[:2])
-    name = next((part for part in parts if part in BACKENDS), None)
+    modules = [f"{base.__module__}." for base in kind.__mro__]
+    homes = (n for m in modules for n, home in BACKENDS.items() if m.startswith(f"{home}."))
+    name = next(homes, None)
     backend = name and load(name)
     return backend if backend and issubclass(kind, backend.TYPES) else None
 

@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing
+from .backend import (
+    Array,
+    Hyperparams,
+    Optimizer,
+    Read,
+    Rule,
+    Step,
+    agree,
+    importing,
+    no_obstacle,
+    run_backward,
+    stepped,
+)
 
 with importing("jax"):
     import jax
@@ -56,14 +68,43 @@ class Variable(boxes.Variable):
 
 
 TYPES = MUTABLE = (Variable,)
-variable = Variable
+ARRAYS = (jax.Array, jax.core.Tracer, np.ndarray, np.generic, Variable)
+variable, identity, obstacle, missing_gradient = Variable, id, no_obstacle, run_backward
+devices = functools.cache(jax.device_count)
+
+
+def sound(params: Sequence, states: Sequence) -> bool:
+    xs, ss = [x.value for x in params], [s.value for s in states]
+    gs = [x.grad for x in params]
+    return (
+        agree(xs, ss, gs)
+        and all(issubclass(kind, ARRAYS) for kind in {*map(type, gs)})
+        and len({*map(id, params), *map(id, states)}) == 2 * len(params)
+        and devices() == 1
+    )
+
+
+def place(a: Any) -> dict[str, Any]:
+    a = _array(a)  # JAX brings an array together with others where it was not put there
+    return {"device": a.sharding} if getattr(a, "committed", False) else {}
+
+
+def widened(x: Array, s: Array, g: Array) -> list[Array]:
+    wide = jnp.promote_types(x.dtype, s.dtype)
+    return [a.astype(wide) for a in (x, s, g)]
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value, s.value, x.grad, *numbers)
+    xs, ss = [x.value for x in params], [s.value for s in states]
+    gs = [_array(x.grad) for x in params]
+    new = stepped(update, widened, xs, ss, gs, numbers)
+    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
         x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
         x.grad = None
+
+
+def _array(a: Any) -> Array:
+    return a.value if isinstance(a, Variable) else a
 
 
 COMPILER = "jax.jit"
@@ -79,7 +120,7 @@ def float64_numbers() -> Any:
 
 def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     xs, ss = [x.value for x in params], [s.value for s in states]
-    gs = [x.grad for x in params]
+    gs = [_array(x.grad) for x in params]
     with float64_numbers():
         try:
             new_xs, new_ss = _compile(update)(xs, ss, gs, numbers)
@@ -94,7 +135,7 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 def _compile(update: Rule) -> Callable[..., Any]:
     @functools.partial(jax.jit, donate_argnums=(0, 1))  # the new arrays take the old ones' memory
     def step(xs: Sequence, ss: Sequence, gs: Sequence, numbers: Sequence) -> Any:
-        new = [update(x, s, g, *numbers) for x, s, g in zip(xs, ss, gs, strict=True)]
+        new = stepped(update, widened, xs, ss, gs, numbers)
         new_xs = [new_x.astype(x.dtype) for (new_x, _), x in zip(new, xs, strict=True)]
         new_ss = [new_s.astype(s.dtype) for (_, new_s), s in zip(new, ss, strict=True)]
         return new_xs, new_ss

@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as onp
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing
+from .backend import (
+    Array,
+    Optimizer,
+    Read,
+    Rule,
+    Step,
+    agree,
+    importing,
+    no_obstacle,
+    no_place,
+    run_backward,
+    stepped,
+)
 from .backends import mxnet_numpy  # noqa: F401 - before MXNet itself
 
 with importing("mxnet"):
@@ -50,17 +62,34 @@ def split(a: onp.ndarray, batch_size: int) -> Sequence[Array]:
 
 # parameters, gradients and the change in place
 
-TYPES = MUTABLE = (np.ndarray,)
+TYPES = MUTABLE = ARRAYS = (np.ndarray,)
+identity, obstacle, place = id, no_obstacle, no_place
 
 
 def variable(a: Array) -> Array:
     return a
 
 
+def sound(params: Sequence, states: Sequence) -> bool:
+    return agree(params, states, [x.grad for x in params]) and len(
+        {*map(id, params), *map(id, states)}
+    ) == 2 * len(params)
+
+
+def missing_gradient(x: Array) -> str:
+    return "call x.attach_grad() before autograd.record(), and " + run_backward(x)
+
+
+def widened(x: Array, s: Array, g: Array) -> list[Array]:
+    wide = onp.promote_types(x.dtype, s.dtype)
+    return [a.astype(wide) for a in (x, s, g)]
+
+
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     with autograd.pause():
-        for x, s in zip(params, states, strict=True):
-            _write((x, s), update(x, s, x.grad, *numbers))
+        new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
+        for x, s, pair in zip(params, states, new, strict=True):
+            _write((x, s), pair)
             _use_up(x)
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Optimizer, Read, Rule, Step
+from .backend import Array, Optimizer, Read, Rule, Step, agree, no_place, run_backward, stepped
 from .backends import variable as boxes
-from .backends.blocks import apply_in_blocks
+from .backends.blocks import apply_in_blocks, widened
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -57,14 +57,40 @@ class Variable(boxes.Variable):
         self.value[index] = value
 
 
-TYPES, MUTABLE = (Variable,), (Variable, np.ndarray)
-variable = Variable
+TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, np.ndarray), (np.ndarray, np.generic, Variable)
+variable, missing_gradient, place = Variable, run_backward, no_place
+
+
+def _array(a: Any) -> Array:
+    return a.value if isinstance(a, Variable) else a
+
+
+def sound(params: Sequence, states: Sequence) -> bool:
+    xs, ss = [x.value for x in params], [_array(s) for s in states]
+    gs = [x.grad for x in params]
+    return (
+        agree(xs, ss, gs)
+        and all(issubclass(kind, ARRAYS) for kind in {*map(type, gs)})
+        and len({*map(id, xs), *map(id, ss)}) == len(xs) + len(ss)
+        and all(a.flags.writeable for a in xs)
+        and all(a.flags.writeable for a in ss)
+    )
+
+
+def obstacle(a: Any) -> str:
+    return "" if _array(a).flags.writeable else "is read-only; make a copy of it"
+
+
+def identity(a: Any) -> int:
+    return id(_array(a))
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    for variable, s in zip(params, states, strict=True):
-        x, s = variable.value, getattr(s, "value", s)
-        x[...], s[...] = update(x, s, variable.grad, *numbers)
+    xs, ss = [x.value for x in params], [_array(s) for s in states]
+    gs = [_array(x.grad) for x in params]
+    new = stepped(update, widened, xs, ss, gs, numbers)
+    for variable, x, s, (new_x, new_s) in zip(params, xs, ss, new, strict=True):
+        x[...], s[...] = new_x, new_s
         variable.grad = None
 
 
@@ -73,7 +99,7 @@ COMPILER = None
 
 def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        apply_in_blocks(update, x.value, getattr(s, "value", s), np.asarray(x.grad), *numbers)
+        apply_in_blocks(update, x.value, _array(s), np.asarray(x.grad), *numbers)
         x.grad = None
 
 

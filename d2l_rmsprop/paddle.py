@@ -8,10 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing
+from .backend import (
+    Array,
+    FrameworkError,
+    Optimizer,
+    Read,
+    Rule,
+    Step,
+    agree,
+    importing,
+    run_backward,
+    stepped,
+)
 
 if sys.modules.get("tensorflow") and not sys.modules.get("paddle"):
-    raise ImportError(  # the process would die of a segmentation fault
+    raise FrameworkError(  # the process would die of a segmentation fault
         "Paddle cannot be imported after TensorFlow; in a new process, import Paddle first.",
         name="paddle",
     )
@@ -55,19 +66,52 @@ def size(a: Array) -> int:
 
 # parameters, gradients and the change in place
 
-TYPES = MUTABLE = (paddle.Tensor,)
+TYPES = MUTABLE = ARRAYS = (paddle.Tensor,)
+identity = paddle.Tensor.data_ptr
 
 
 def variable(a: Array) -> Array:
     return a
 
 
+def sound(params: Sequence, states: Sequence) -> bool:
+    if not all(x.is_leaf for x in params):
+        return False
+    grads = [x.grad for x in params]
+    return (
+        agree(params, states, grads)
+        and all(type(g) is paddle.Tensor and g.is_dense() for g in grads)
+        and len({*map(identity, params), *map(identity, states)}) == 2 * len(params)
+    )
+
+
+def place(a: Array) -> dict[str, Any]:
+    return {"layout": "dense" if a.is_dense() else "sparse", "device": str(a.place)}
+
+
+def obstacle(a: Array) -> str:
+    if not a.is_leaf:
+        return "is not a leaf: it was computed from other tensors; step those, or a.detach() of it"
+    return ""
+
+
+def missing_gradient(x: Array) -> str:
+    if x.stop_gradient:
+        return "its stop_gradient is True, so leave it out or set it to False before the loss"
+    return run_backward(x)
+
+
+def widened(x: Array, s: Array, g: Array) -> list[Array]:
+    wide = np.promote_types(*(str(a.dtype).rpartition(".")[2] for a in (x, s)))
+    return [a.astype(wide.name) for a in (x, s, g)]
+
+
 @paddle.no_grad()
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x, s, x.grad, *numbers)
-        x.copy_(new_x, False)
-        s.copy_(new_s, False)
+    new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
+    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
+        x.copy_(new_x.astype(x.dtype), False)
+        s.copy_(new_s.astype(s.dtype), False)
         x.grad = None
 
 

@@ -33,10 +33,10 @@ def rmsprop(
     params that are not one framework's own.
     """
     lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
-    d2l = backend_of(params, states)
+    d2l, params = backend_of(params)
 
     def update(x: Array, s: Array, g: Array, lr: Any, gamma: Any, eps: Any) -> tuple[Array, Array]:
-        s = gamma * s + (1 - gamma) * d2l.square(g)
+        s = gamma * s + (1 - gamma) * g * g
         x = x - lr * g / (d2l.sqrt(s + eps) if eps_in_sqrt else d2l.sqrt(s) + eps)
         return x, s
 

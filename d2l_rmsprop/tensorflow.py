@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Hyperparams, Optimizer, Read, Rule, Step, importing
+from .backend import (
+    Array,
+    Hyperparams,
+    Optimizer,
+    Read,
+    Rule,
+    Step,
+    agree,
+    importing,
+    no_obstacle,
+    no_place,
+    run_backward,
+    stepped,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bury a student
 with importing("tensorflow"):
@@ -49,15 +62,32 @@ def squared_loss(y_hat: Array, y: Array) -> Array:  # type: ignore[no-redef]
 
 # parameters, gradients and the change in place
 
-TYPES = MUTABLE = (tf.Variable,)
-variable = tf.Variable
+TYPES, MUTABLE, ARRAYS = (tf.Variable,), (tf.Variable,), (tf.Tensor, tf.Variable, np.ndarray)
+variable, identity = tf.Variable, id
+obstacle, missing_gradient, place = no_obstacle, run_backward, no_place
+
+
+def sound(params: Sequence, states: Sequence) -> bool:
+    grads = [x.grad for x in params]
+    return (
+        agree(params, states, grads)
+        and all(issubclass(kind, ARRAYS) for kind in {*map(type, grads)})
+        and len({*map(id, params), *map(id, states)}) == 2 * len(params)
+    )
+
+
+def widened(x: Array, s: Array, g: Array) -> list[Array]:
+    wide = np.promote_types(x.dtype.as_numpy_dtype, s.dtype.as_numpy_dtype)
+    return [tf.cast(a, wide) for a in (x, s, g)]
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x.value(), s.value(), tf.convert_to_tensor(x.grad), *numbers)
-        x.assign(new_x)
-        s.assign(new_s)
+    xs, ss = [x.value() for x in params], [s.value() for s in states]
+    gs = [tf.convert_to_tensor(x.grad) for x in params]
+    new = stepped(update, widened, xs, ss, gs, numbers)
+    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
+        x.assign(tf.cast(new_x, x.dtype))
+        s.assign(tf.cast(new_s, s.dtype))
         x.grad = None
 
 
@@ -118,9 +148,10 @@ def _compile(update: Rule) -> Callable[..., Any]:
     def step(xs: Sequence, ss: Sequence, gs: Sequence, values: Sequence) -> Any:
         numbers = [Number(value) for value in values]
         for x, s, g in zip(xs, ss, gs, strict=True):
-            new_x, new_s = update(x.value(), s.value(), g, *numbers)
-            x.assign(new_x)
-            s.assign(new_s)
+            new = stepped(update, widened, [x.value()], [s.value()], [g], numbers)
+            ((new_x, new_s),) = new
+            x.assign(tf.cast(new_x, x.dtype))
+            s.assign(tf.cast(new_s, s.dtype))
 
     return step
 

@@ -1,6 +1,7 @@
 """The chapter on PyTorch. ``backend`` says what each name must do."""
 
 import functools
+import operator
 import types
 import warnings
 from collections import defaultdict
@@ -8,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing
+from .backend import Array, Optimizer, Read, Rule, Step, agree, importing, run_backward, stepped
 
 with importing("torch"):
     import torch
@@ -40,17 +41,69 @@ def split(a: Array, batch_size: int) -> Sequence[Array]:
 
 # parameters, gradients and the change in place
 
-TYPES = MUTABLE = (torch.Tensor,)
+TYPES = MUTABLE = ARRAYS = (torch.Tensor,)
 
 
 def variable(a: Array) -> Array:
     return a
 
 
+# for each tensor of a list, in a loop that runs in C
+_is_leaf, _layout, _device = (
+    functools.partial(map, operator.attrgetter(name)) for name in ("is_leaf", "layout", "device")
+)
+identity = torch.Tensor.data_ptr
+
+
+def sound(params: Sequence, states: Sequence) -> bool:
+    if not all(_is_leaf(params)):  # or reading the gradient would warn
+        return False
+    grads = [x.grad for x in params]  # torch itself sees to its device
+    return (
+        agree(params, states, grads)
+        and {*_layout(grads)} <= {torch.strided}
+        and [*_device(params)] == [*_device(states)]
+        and all(map(torch.Tensor.is_contiguous, states))
+        and not any(map(torch.Tensor.is_inference, states))
+        and len({*map(identity, params), *map(identity, states)}) == 2 * len(params)
+    )
+
+
+def place(a: Array) -> dict[str, Any]:
+    return {"layout": a.layout, "device": a.device}
+
+
+def obstacle(a: Array) -> str:
+    if not (a.is_leaf or a.retains_grad):
+        return "is not a leaf: it was computed from other tensors; step those, or a.detach() of it"
+    if a.is_inference() and not torch.is_inference_mode_enabled():
+        return "was made in inference mode, which forbids to change it here; clone() it"
+    if a.numel() and any(
+        step == 0 and n > 1 for n, step in zip(a.shape, _strides(a), strict=False)
+    ):
+        return "has elements that share their memory, as expand() makes them; clone() it"
+    return ""
+
+
+def _strides(a: Array) -> Sequence[int]:
+    return a.stride() if a.layout == torch.strided else ()
+
+
+def missing_gradient(x: Array) -> str:
+    if x.requires_grad:
+        return run_backward(x)
+    return "its requires_grad is False, so leave it out or set x.requires_grad_() before the loss"
+
+
+def widened(x: Array, s: Array, g: Array) -> list[Array]:
+    wide = torch.promote_types(x.dtype, s.dtype)
+    return [a.to(wide) for a in (x, s, g)]
+
+
 @torch.no_grad()
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    for x, s in zip(params, states, strict=True):
-        new_x, new_s = update(x, s, x.grad, *numbers)
+    new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
+    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
         x.copy_(new_x)
         s.copy_(new_s)
         x.grad = None  # let go of it; a caller may still hold the buffer
@@ -81,8 +134,8 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
         else:
             small[elements // GATHERED, x.dtype, s.dtype, g.dtype, x.device].append(arrays)
             elements += x.numel()
-    for alike in small.values():
-        xs, ss, gs = zip(*alike, strict=True)
+    for group in small.values():
+        xs, ss, gs = zip(*group, strict=True)
         x, s = torch.cat(xs), torch.cat(ss)
         step(x, s, torch.cat(gs), *numbers)
         sizes = [a.numel() for a in xs]
@@ -93,7 +146,7 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 @functools.lru_cache(64)
 def _compile(update: Rule) -> Callable[..., Any]:
     def step(x: Array, s: Array, g: Array, *numbers: Array) -> None:
-        new_x, new_s = update(x, s, g, *numbers)
+        ((new_x, new_s),) = stepped(update, widened, [x], [s], [g], numbers)
         x.copy_(new_x)
         s.copy_(new_s)
 

@@ -15,6 +15,8 @@ BLOCK = 2**17  # elements: a few such arrays fit in the cache, and few are neede
 
 def apply_in_blocks(update, x, s, g, *numbers):
     """Write update(x, s, g, *numbers) to the NumPy arrays x and s, with a thread for each core."""
+    if x.dtype != s.dtype:
+        update = functools.partial(_in_the_wider, update)
     if x.size <= BLOCK:
         x[...], s[...] = update(x, s, g, *numbers)
         return
@@ -33,6 +35,16 @@ def _apply_to_each(update, x, s, g, *numbers):
     with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
         for old_x, old_s, g_block in blocks:
             old_x[...], old_s[...] = update(old_x, old_s, g_block, *numbers)
+
+
+def widened(x: np.ndarray, s: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+    """Return the three in the wider precision of x and s."""
+    wide = np.promote_types(x.dtype, s.dtype)
+    return [a.astype(wide, copy=False) for a in (x, s, g)]
+
+
+def _in_the_wider(update, x, s, g, *numbers):
+    return update(*widened(x, s, g), *numbers)
 
 
 @functools.cache

@@ -8,6 +8,8 @@ import threading
 import time
 import warnings
 
+from ..backend import check
+
 
 def compile(trainer_fn):
     """Return the optimizer ``trainer_fn``, such as rmsprop, compiled: same contract, more speed.
@@ -43,6 +45,7 @@ _compiled: set[tuple] = set()  # what has been compiled once in this process
 
 def apply(d2l, update, params, states, *numbers):
     """Take a step with ``update``, compiled inside an optimizer that ``compile`` returned."""
+    params, states = check(d2l, params, states)
     applied = _compiling.get()
     if applied is None:
         return d2l.eager_apply(update, params, states, *numbers)

@@ -62,7 +62,7 @@ def compare(
         read_hyperparams(vars(settings))
     except ValueError as error:
         raise click.UsageError(re.sub(r"hyperparams\['(\w+)'\]", r"--\1", str(error))) from None
-    rows = _train_all(names or BACKENDS, comparison.arrays(data), settings)
+    rows = _train_all(names or list(BACKENDS), comparison.arrays(data), settings)
     verdicts = [row.verdict(settings) for row in rows]
     with contextlib.ExitStack() as at_last:  # each of the three, whatever becomes of the others
         if figure_file:
