@@ -37,3 +37,15 @@ def rmsprop_by_hand(lr=0.01, gamma=0.9, eps=1e-6):
         return x - lr * g / np.sqrt(s + eps)
 
     return update
+
+
+def adam_by_hand(lr=0.01, beta1=0.9, beta2=0.999, eps=1e-6):
+    v = s = t = 0.0
+
+    def update(x, g):
+        nonlocal v, s, t
+        t += 1
+        v, s = beta1 * v + (1 - beta1) * g, beta2 * s + (1 - beta2) * g**2
+        return x - lr * v / (1 - beta1**t) / (np.sqrt(s / (1 - beta2**t)) + eps)
+
+    return update

@@ -152,7 +152,10 @@ def semilogy(
     legend: Any = None,
     figsize: tuple[float, float] = (3.5, 2.5),
 ) -> None:
-    """Draw y over x, both n numbers, with a logarithmic y axis; a second such curve is dotted."""
+    """Draw y over x, both n numbers, in a picture with a logarithmic y axis.
+
+    A second such curve is dotted.
+    """
     xs, ys = [x_vals], [y_vals]
     if x2_vals is not None and y2_vals is not None:
         xs, ys = [x_vals, x2_vals], [y_vals, y2_vals]
@@ -165,4 +168,5 @@ def semilogy(
         yscale="log",
         fmts=("-", ":"),
         figsize=figsize,
+        axes=plt.subplots(figsize=figsize)[1],
     )

@@ -17,7 +17,13 @@ READS = "data = np.genfromtxt('../data/airfoil_self_noise.dat', delimiter='\\t')
 @pytest.fixture
 def run(monkeypatch):
     """Return what runs a chapter's code after its first cell, as a notebook does."""
-    for name in ("d2l", "d2l.torch", *EDITIONS):  # so that these are as they were afterwards
+    for name in (
+        "d2l",
+        "d2l.torch",
+        "d2l.jax",
+        "d2l.paddle",
+        *EDITIONS,
+    ):  # so that these are as they were afterwards
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.delitem(sys.modules, name)
 
@@ -40,6 +46,8 @@ def run(monkeypatch):
         ("import os, d2lzh_tensorflow2 as x", "tensorflow", "editions.d2lzh_tensorflow2"),
         ("from d2l import torch as x", "torch", "torch"),
         ("import d2l.torch as x", "torch", "torch"),
+        ("from d2l import jax as x", "jax", "jax"),
+        ("from d2l import paddle as x", "paddle", "paddle"),
     ],
 )
 def test_an_old_import_finds_this_package(run, line, backend, module):

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import framework
-from references import by_hand, rmsprop_by_hand, table
+from references import adam_by_hand, by_hand, rmsprop_by_hand, table
 
 from d2l_rmsprop.lesson import data
 
@@ -220,18 +220,6 @@ def test_concise_training_equals_train_concise_ch11(name):
     np.testing.assert_allclose([*losses[2::2], losses[-1]], losses_11, atol=1e-6)
 
 
-def adam_by_hand(lr=0.01):
-    v = s = t = 0.0
-
-    def update(x, g):
-        nonlocal v, s, t
-        t += 1
-        v, s = 0.9 * v + 0.1 * g, 0.999 * s + 0.001 * g**2
-        return x - lr * v / (1 - 0.9**t) / (np.sqrt(s / (1 - 0.999**t)) + 1e-6)
-
-    return update
-
-
 def adam(xs, pairs, grads, hyperparams, subtract):
     """Adam with states in pairs, which it writes by slices, and a counter in hyperparams."""
     for x, (v, s), g in zip(xs, pairs, grads, strict=True):
@@ -361,9 +349,9 @@ def test_semilogy(name):
     assert (axes.get_yscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "epoch", "loss")
     assert (train.get_linestyle(), test.get_linestyle()) == ("-", ":")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
-    d2l.plt.close()
-    d2l.semilogy([0, 1], [2, 1], "epoch", "loss")
+    d2l.semilogy([0, 1], [2, 1], "epoch", "loss", figsize=(2, 3))
     assert len(d2l.plt.gca().lines) == 1 and d2l.plt.gca().get_legend() is None
+    assert len(axes.lines) == 2 and list(d2l.plt.gcf().get_size_inches()) == [2, 3]
 
 
 def test_minibatches_are_shuffled_by_pythons_random(name):
