@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode, v4
@@ -108,9 +109,28 @@ def execute(
         raise Stopped(file, line, why, signal) if signal else ChapterError(file, line, why)
 
 
+def missing_jupyter() -> str:
+    """Return what a run of notebooks lacks, and what installs it, in a sentence; "" for nothing."""
+    try:
+        import nbclient  # noqa: F401
+        from jupyter_client.kernelspec import NoSuchKernel, get_kernel_spec
+
+        get_kernel_spec("python3")
+    except ModuleNotFoundError as error:
+        name = error.name
+    except NoSuchKernel:
+        name = "ipykernel"
+    else:
+        return ""
+    return f"{name} is not installed; run: {INSTALL_JUPYTER}"
+
+
 def read(chapter: str | Path) -> str:
-    """Return a chapter's text; ChapterError if it is not UTF-8."""
-    data = Path(chapter).read_bytes()
+    """Return a chapter's text; ChapterError if it is not UTF-8 or cannot be read."""
+    try:
+        data = Path(chapter).read_bytes()
+    except OSError as error:
+        raise ChapterError(str(chapter), 1, f"it cannot be read ({error.strerror}).") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -119,7 +139,7 @@ def read(chapter: str | Path) -> str:
 
 
 def _to_bytes(notebook: NotebookNode) -> bytes:
-    return nbformat.writes(notebook).encode() + b"\n"
+    return v4.writes(notebook).encode() + b"\n"  # nbformat.writes validates once more
 
 
 def build(
@@ -130,21 +150,27 @@ def build(
     compat: bool = True,
     run: bool = False,
     timeout: int = 600,
+    home: str | Path | None = None,
 ) -> None:
     """Write a chapter's notebook for one framework to ``target``, executed if ``run``.
+
+    The cells run in the folder ``home``, by default the chapter's own, or the target's where the
+    chapter's is read-only.
 
     A notebook that fails is written with its outputs so far to NAME.failed.ipynb, and ``target``
     stays as it was. Raises ChapterError, and OSError where ``target`` cannot be written.
     """
     chapter, target = Path(chapter), Path(target)
-    folder = Path(os.path.relpath(chapter.parent, target.parent)).as_posix()
+    # as a link has it, in which a space ends the address
+    folder = quote(os.path.relpath(chapter.parent, target.parent).replace(os.sep, "/"))
     conversion = convert(read(chapter), backend, file=str(chapter), compat=compat, folder=folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=target.parent):
         pass  # an unwritable folder is said before the cells run
     failed = target.with_suffix(".failed.ipynb")
     if run:
-        home = chapter.parent if os.access(chapter.parent, os.W_OK) else target.parent
+        if home is None:
+            home = chapter.parent if os.access(chapter.parent, os.W_OK) else target.parent
         try:
             execute(conversion, home, file=str(chapter), timeout=timeout)
         except ChapterError as error:

@@ -1,29 +1,74 @@
 """The command ``d2l-rmsprop notebook``."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from ..backend import BACKENDS
+from .console import console
+
+SUFFIXES = (".md", ".markdown", ".txt", "")  # of a chapter
+WORTH_PROCESSES = 100  # notebooks: fewer take less time than starting processes
+
+
+class Source(NamedTuple):
+    """A chapter, and the folder of its notebooks."""
+
+    path: Path
+    folder: Path
+    ours: bool  # one of this package's
+
+
+class Job(NamedTuple):
+    """One notebook to make."""
+
+    source: Source
+    backend: str
+    target: Path
+
+
+class Options(NamedTuple):
+    """What the jobs of one command share."""
+
+    if_it_has_code: bool  # for the framework; else a chapter without is refused
+    execute: bool
+    timeout: int
+    compat: bool
+
+
+class Result(NamedTuple):
+    """What became of a job: its notebook was made, it has no code, or why it was refused."""
+
+    made: bool = False
+    refused: str = ""
+    signal: int = 0  # that stopped it
 
 
 @click.command()
-@click.argument(
-    "chapters",
-    metavar="CHAPTER.md...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+@click.argument("chapters", metavar="CHAPTER...", nargs=-1)
+@click.option("--list", "listed", is_flag=True, help="List this package's chapters and exercises.")
+@click.option("--lang", help="The language of a chapter of this package.  [default: en]")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(BACKENDS),
+    help="The framework of the notebook; repeatable.",
 )
-@click.option("--backend", type=click.Choice(BACKENDS), help="The framework of the notebook.")
 @click.option("--all", "every", is_flag=True, help="One for every installed framework.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="A file, if it ends in .ipynb; else a folder.  [default: beside the chapter]",
+    help="A file, if it ends in .ipynb; else a folder.  [default: beside a file of yours; the "
+    "current folder for a chapter of this package]",
 )
 @click.option("--execute", is_flag=True, help="Run the notebook and keep its outputs.")
 @click.option(
@@ -40,8 +85,10 @@ from ..backend import BACKENDS
     help="Let a chapter's imports of d2l, or of an older edition's package, find this one.",
 )
 def notebook(
-    chapters: tuple[Path, ...],
-    backend: str | None,
+    chapters: tuple[str, ...],
+    listed: bool,
+    lang: str | None,
+    backends: tuple[str, ...],
     every: bool,
     output: Path | None,
     execute: bool,
@@ -50,61 +97,216 @@ def notebook(
 ) -> None:
     """Turn chapters in the book's Markdown format into Jupyter notebooks.
 
-    In a folder they are named CHAPTER.FRAMEWORK.ipynb. A notebook that fails while it runs is kept
-    as NAME.failed.ipynb, with its outputs so far.
+    A CHAPTER is a name that --list shows, or else a file, or a folder with its .md files; write
+    ./NAME for a file of the name of a chapter. In a folder the notebooks are named
+    CHAPTER.FRAMEWORK.ipynb. One that fails or is stopped while it runs is kept as
+    NAME.failed.ipynb, with its outputs so far.
     """
-    if every == (backend is not None):
+    if listed:
+        _list()
+        return
+    if not chapters:
+        raise click.UsageError("name a chapter; --list shows those of this package.")
+    if every == bool(backends):
         raise click.UsageError("choose a framework with --backend, or all of them with --all.")
     one_file = output is not None and output.suffix == ".ipynb"
-    if one_file and (every or len(chapters) > 1):
+    sources, refused = _sources(chapters, lang, None if one_file else output)
+    several = len(sources) + len(refused) > 1
+    names = list(dict.fromkeys(backends)) or [name for name in BACKENDS if find_spec(name)]
+    if one_file and (every or several or len(names) > 1):
         raise click.UsageError("-o names a file, but there are several notebooks; name a folder.")
-    if len({chapter.with_suffix("").resolve() for chapter in chapters}) < len(chapters):
-        raise click.UsageError("two of the chapters would become the same notebook.")
+    jobs = [
+        Job(source, name, source.folder / f"{source.path.stem}.{name}.ipynb")
+        for source in sources
+        for name in names
+    ]
+    if one_file and output is not None:
+        jobs = [job._replace(target=output) for job in jobs]
 
-    from ..book.notebook import ChapterError, build  # slow to import
+    from ..book.notebook import missing_jupyter  # slow to import
 
-    root = os.path.commonpath([chapter.resolve().parent for chapter in chapters])
-    failed = False
-    for chapter in chapters:
-        folder = chapter.parent
-        if output is not None:
-            folder = output / chapter.resolve().parent.relative_to(root)
-        try:
-            names = [backend] if backend else _installed(chapter)
-        except ChapterError as error:
-            click.echo(error, err=True)
-            failed = True
-            continue
-        for name in names:
-            target = folder / f"{chapter.stem}.{name}.ipynb"
-            if one_file and output is not None:
-                target = output
-            try:
-                build(chapter, name, target, compat=compat, run=execute, timeout=timeout)
-                click.echo(target)
-            except ChapterError as error:
-                click.echo(error, err=True)
-                failed = True
-            except OSError as error:
-                why = error.strerror or error
-                click.echo(f"{target}: cannot be written: {why}; choose another -o.", err=True)
-                failed = True
-    if failed:
+    if execute and (why := missing_jupyter()):
+        raise click.ClickException(why)
+    for sentence in refused:
+        click.echo(sentence, err=True)
+    if every:
+        _say_skipped(sources, names)
+        for name, why in (_broken(names) if execute else {}).items():
+            refused.append(f"skipped {name}: {why}")
+            click.echo(refused[-1], err=True)
+            jobs = [job for job in jobs if job.backend != name]
+    made, without = 0, 0
+    for job, result in _results(jobs, Options(every, execute, timeout, compat)):
+        if result.made:
+            made += 1
+            if execute or not several:
+                click.echo(job.target)
+        elif not result.refused:
+            without += 1
+        elif result.refused not in refused:  # one word for what is wrong on every framework
+            refused.append(result.refused)
+            click.echo(result.refused, err=True)
+        if result.signal:
+            raise SystemExit(128 + result.signal)
+    if several:
+        done = "executed" if execute else "converted"
+        click.echo(
+            f"{len(sources)} chapters: {made} notebooks {done}, {without} without code for the "
+            f"framework, {len(refused)} refused"
+        )
+    elif every and not made and not refused:
+        raise click.ClickException("the chapter has no code for an installed framework.")
+    if refused:
         raise SystemExit(1)
 
 
-def _installed(chapter: Path) -> list[str]:
-    """Return the installed frameworks that the chapter has code for; stderr names the others."""
+def _list() -> None:
+    from ..book.chapters import chapters, title
+
+    found = chapters()
+    width = max(map(len, found))
+    for name, languages in found.items():
+        click.echo(f"{name:{width}}  {' '.join(languages)}  {title(languages['en'])}")
+
+
+def _sources(
+    arguments: Sequence[str], lang: str | None, output: Path | None
+) -> tuple[list[Source], list[str]]:
+    """Return the chapters that are named, each once, and a sentence for each that is none."""
+    from ..book.chapters import chapters
+
+    ours, found, refused = chapters(), [], []
+    files: list[tuple[Path, Path]] = []  # with the folder that was named
+    for name in arguments:
+        path = Path(name)
+        if name in ours:
+            languages = ours[name]
+            if (lang or "en") not in languages:
+                choice = ", ".join(languages)
+                raise click.UsageError(
+                    f"{name} is not there in {lang!r}; --lang is one of: {choice}."
+                )
+            found.append(Source(languages[lang or "en"], output or Path(), True))
+        elif os.path.isdir(name):
+            inside = [p for p in sorted(path.rglob("*.md")) if not _hidden(p.relative_to(path))]
+            files += [(p, path) for p in inside]
+            if not inside:
+                refused.append(f"{name}: no .md file is in this folder.")
+        elif not os.path.lexists(name):
+            choice = ", ".join(ours)
+            raise click.UsageError(
+                f"there is no file {name!r}, nor a chapter; choose one of: {choice}."
+            )
+        elif os.path.isfile(name) and path.suffix.lower() in SUFFIXES:
+            files.append((path, path.parent))
+        else:
+            refused.append(f"{name}: this is no chapter; name a file that ends in .md.")
+    if lang and files:
+        raise click.UsageError(f"--lang is for this package's chapters; {files[0][0]} is a file.")
+    root = Path(os.path.commonpath([os.path.abspath(base) for _, base in files] or [os.sep]))
+    for path, _ in files:
+        folder = path.parent
+        if output is not None:
+            folder = output / Path(os.path.abspath(folder)).relative_to(root)
+        found.append(Source(path, folder, False))
+    once: dict[str, Source] = {}
+    for source in found:
+        other = once.setdefault(os.path.abspath(source.folder / source.path.stem), source)
+        if not os.path.samefile(other.path, source.path):
+            raise click.UsageError(
+                f"{other.path} and {source.path} would become the same notebook; rename one."
+            )
+    return list(once.values()), refused
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _say_skipped(sources: Sequence[Source], installed: Sequence[str]) -> None:
+    """Name the frameworks that get no notebook: of one chapter, or of all together."""
     from ..book.notebook import ChapterError, backends_of, read
 
-    have = backends_of(read(chapter), str(chapter))
-    names = [name for name in have if find_spec(name)]
-    if not names:
-        raise ChapterError(str(chapter), 1, f"none of {', '.join(have)} is installed; install one.")
+    have, start = list(BACKENDS), ""
+    if len(sources) == 1:
+        path = str(sources[0].path)
+        try:
+            have, start = backends_of(read(path), path), f"{path}: "
+        except ChapterError:
+            return  # which is said when it is converted
     for why, skipped in (
         ("no code in this chapter", [name for name in BACKENDS if name not in have]),
-        ("not installed", [name for name in have if name not in names]),
+        ("not installed", [name for name in have if name not in installed]),
     ):
         if skipped:
-            click.echo(f"{chapter}: skipped {', '.join(skipped)}: {why}", err=True)
-    return names
+            click.echo(f"{start}skipped {', '.join(skipped)}: {why}", err=True)
+
+
+def _broken(names: Sequence[str]) -> dict[str, str]:
+    """Return the frameworks that do not import, and why; each is tried in a process of its own."""
+    with ThreadPoolExecutor() as pool:
+        return {name: why for name, why in zip(names, pool.map(_try, names), strict=True) if why}
+
+
+def _try(name: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {__package__.partition('.')[0]}.{name}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if not done.returncode:
+        return ""
+    last = (done.stderr.strip().split("\n") or [""])[-1].removeprefix("ImportError: ")
+    return last if done.returncode > 0 else f"its import ends the process ({-done.returncode})."
+
+
+def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Result]]:
+    """Give each job with its result, in order, as they are done; on a screen with a bar."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    results: Iterable[Result] = (_make(job, options) for job in jobs)
+    if not options.execute and len(jobs) >= WORTH_PROCESSES:
+        from joblib import Parallel, delayed
+
+        together = len(
+            {job.backend for job in jobs}
+        )  # a chapter's in one process, which reads it once
+        parallel = Parallel(n_jobs=-1, batch_size=together, return_as="generator")
+        results = parallel(delayed(_make)(job, options) for job in jobs)
+    stderr = console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    shown = stderr.is_terminal and len(jobs) > 1
+    with Progress(*columns, console=stderr, transient=True, disable=not shown) as progress:
+        bar = progress.add_task("notebooks", total=len(jobs))
+        for job, result in zip(jobs, results, strict=True):
+            progress.advance(bar)
+            yield job, result
+
+
+def _make(job: Job, options: Options) -> Result:
+    from ..book.notebook import ChapterError, Stopped, backends_of, build, read
+
+    source, backend, target = job
+    path = str(source.path)
+    try:
+        if options.if_it_has_code and backend not in backends_of(read(path), path):
+            return Result()
+        build(
+            path,
+            backend,
+            target,
+            compat=options.compat,
+            run=options.execute,
+            timeout=options.timeout,
+            home=target.parent if source.ours else None,
+        )
+    except Stopped as stop:
+        return Result(refused=str(stop), signal=stop.signal)
+    except ChapterError as error:
+        return Result(refused=str(error))
+    except OSError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        why = cause.strerror or cause
+        return Result(refused=f"{target}: cannot be written: {why}; choose another -o.")
+    return Result(made=True)
