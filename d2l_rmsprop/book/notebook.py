@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -10,13 +9,12 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode, v4
 
+from .. import files
 from ..backend import BACKENDS
-from ..files import write
 from .compat import first_cell
 from .source import Cell, ChapterError, backends_of, cells
 
 __all__ = ["ChapterError", "Conversion", "backends_of", "build", "convert", "execute", "read"]
-
 
 INSTALL_JUPYTER = "python -m pip install 'd2l-rmsprop[jupyter]'"
 
@@ -34,6 +32,10 @@ class Conversion(NamedTuple):
 
     notebook: NotebookNode
     lines: dict[str, list[int]]
+
+    def bytes(self) -> bytes:
+        """Return the notebook as its file has it."""
+        return v4.writes(self.notebook).encode() + b"\n"  # nbformat.writes validates once more
 
 
 def convert(
@@ -138,8 +140,13 @@ def read(chapter: str | Path) -> str:
         raise ChapterError(str(chapter), line, "this is not UTF-8; save it as UTF-8.") from None
 
 
-def _to_bytes(notebook: NotebookNode) -> bytes:
-    return v4.writes(notebook).encode() + b"\n"  # nbformat.writes validates once more
+def convert_file(
+    chapter: str | Path, backend: str, target: str | Path, *, compat: bool = True
+) -> Conversion:
+    """Convert a chapter's file for a notebook that is to lie at ``target``; see convert."""
+    # as a link has it, in which a space ends the address
+    folder = quote(os.path.relpath(Path(chapter).parent, Path(target).parent).replace(os.sep, "/"))
+    return convert(read(chapter), backend, file=str(chapter), compat=compat, folder=folder)
 
 
 def build(
@@ -161,23 +168,21 @@ def build(
     stays as it was. Raises ChapterError, and OSError where ``target`` cannot be written.
     """
     chapter, target = Path(chapter), Path(target)
-    # as a link has it, in which a space ends the address
-    folder = quote(os.path.relpath(chapter.parent, target.parent).replace(os.sep, "/"))
-    conversion = convert(read(chapter), backend, file=str(chapter), compat=compat, folder=folder)
+    conversion = convert_file(chapter, backend, target, compat=compat)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=target.parent):
-        pass  # an unwritable folder is said before the cells run
     failed = target.with_suffix(".failed.ipynb")
+    for path in (target, failed) if run else ():
+        files.target(path)  # what cannot be written is said before the cells run
     if run:
         if home is None:
             home = chapter.parent if os.access(chapter.parent, os.W_OK) else target.parent
         try:
             execute(conversion, home, file=str(chapter), timeout=timeout)
         except ChapterError as error:
-            write(failed, _to_bytes(conversion.notebook))
+            files.write(failed, conversion.bytes())
             if isinstance(error, Stopped):
                 error.sentence += f"; the outputs so far are in {failed.name}."
             raise
-    write(target, _to_bytes(conversion.notebook))
+    files.write(target, conversion.bytes())
     if run:
         failed.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import click
 
+from .. import files
 from ..backend import BACKENDS
 from .console import console
 
@@ -44,8 +45,9 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of a job: its notebook was made, it has no code, or why it was refused."""
+    """What became of a job: its notebook, or why it was refused; neither: there is no code."""
 
+    content: bytes = b""  # its notebook is to be written
     made: bool = False
     refused: str = ""
     signal: int = 0  # that stopped it
@@ -136,18 +138,22 @@ def notebook(
             click.echo(refused[-1], err=True)
             jobs = [job for job in jobs if job.backend != name]
     made, without = 0, 0
-    for job, result in _results(jobs, Options(every, execute, timeout, compat)):
-        if result.made:
-            made += 1
-            if execute or not several:
-                click.echo(job.target)
-        elif not result.refused:
-            without += 1
-        elif result.refused not in refused:  # one word for what is wrong on every framework
-            refused.append(result.refused)
-            click.echo(result.refused, err=True)
-        if result.signal:
-            raise SystemExit(128 + result.signal)
+    try:
+        for job, result in _results(jobs, Options(every, execute, timeout, compat)):
+            if result.made:
+                made += 1
+                if execute or not several:
+                    click.echo(job.target)
+            elif not result.refused:
+                without += 1
+            elif result.refused not in refused:  # one word for what is wrong on every framework
+                refused.append(result.refused)
+                click.echo(result.refused, err=True)
+            if result.signal:
+                raise SystemExit(128 + result.signal)
+    except KeyboardInterrupt as stop:
+        stop.kept = f"{made} notebooks are made"  # type: ignore[attr-defined]
+        raise
     if several:
         done = "executed" if execute else "converted"
         click.echo(
@@ -176,7 +182,7 @@ def _sources(
     from ..book.chapters import chapters
 
     ours, found, refused = chapters(), [], []
-    files: list[tuple[Path, Path]] = []  # with the folder that was named
+    paths: list[tuple[Path, Path]] = []  # with the folder that was named
     for name in arguments:
         path = Path(name)
         if name in ours:
@@ -189,7 +195,7 @@ def _sources(
             found.append(Source(languages[lang or "en"], output or Path(), True))
         elif os.path.isdir(name):
             inside = [p for p in sorted(path.rglob("*.md")) if not _hidden(p.relative_to(path))]
-            files += [(p, path) for p in inside]
+            paths += [(p, path) for p in inside]
             if not inside:
                 refused.append(f"{name}: no .md file is in this folder.")
         elif not os.path.lexists(name):
@@ -198,13 +204,13 @@ def _sources(
                 f"there is no file {name!r}, nor a chapter; choose one of: {choice}."
             )
         elif os.path.isfile(name) and path.suffix.lower() in SUFFIXES:
-            files.append((path, path.parent))
+            paths.append((path, path.parent))
         else:
             refused.append(f"{name}: this is no chapter; name a file that ends in .md.")
-    if lang and files:
-        raise click.UsageError(f"--lang is for this package's chapters; {files[0][0]} is a file.")
-    root = Path(os.path.commonpath([os.path.abspath(base) for _, base in files] or [os.sep]))
-    for path, _ in files:
+    if lang and paths:
+        raise click.UsageError(f"--lang is for this package's chapters; {paths[0][0]} is a file.")
+    root = Path(os.path.commonpath([os.path.abspath(base) for _, base in paths] or [os.sep]))
+    for path, _ in paths:
         folder = path.parent
         if output is not None:
             folder = output / Path(os.path.abspath(folder)).relative_to(root)
@@ -267,13 +273,7 @@ def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Resul
 
     results: Iterable[Result] = (_make(job, options) for job in jobs)
     if not options.execute and len(jobs) >= WORTH_PROCESSES:
-        from joblib import Parallel, delayed
-
-        together = len(
-            {job.backend for job in jobs}
-        )  # a chapter's in one process, which reads it once
-        parallel = Parallel(n_jobs=-1, batch_size=together, return_as="generator")
-        results = parallel(delayed(_make)(job, options) for job in jobs)
+        results = _in_processes(jobs, options)
     stderr = console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     shown = stderr.is_terminal and len(jobs) > 1
@@ -281,32 +281,57 @@ def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Resul
         bar = progress.add_task("notebooks", total=len(jobs))
         for job, result in zip(jobs, results, strict=True):
             progress.advance(bar)
-            yield job, result
+            # here, not in a process that a stop may end while it writes
+            yield job, _write(job.target, result.content) if result.content else result
+
+
+def _in_processes(jobs: Sequence[Job], options: Options) -> Iterator[Result]:
+    from joblib import Parallel, delayed, parallel_config
+
+    from ..experiments.sweep import follow, workers_environment
+
+    together = len({job.backend for job in jobs})  # a chapter's: one process reads it, and once
+    begin = {"initializer": follow, "initargs": (os.getpid(),)}
+    with workers_environment(), parallel_config("loky", n_jobs=-1, **begin):
+        parallel = Parallel(batch_size=together, return_as="generator")
+        yield from parallel(delayed(_make)(job, options) for job in jobs)
 
 
 def _make(job: Job, options: Options) -> Result:
-    from ..book.notebook import ChapterError, Stopped, backends_of, build, read
+    """Return a converted notebook, still to be written, or execute and write it."""
+    from ..book.notebook import ChapterError, Stopped, backends_of, build, convert_file, read
 
     source, backend, target = job
     path = str(source.path)
     try:
         if options.if_it_has_code and backend not in backends_of(read(path), path):
             return Result()
-        build(
-            path,
-            backend,
-            target,
-            compat=options.compat,
-            run=options.execute,
-            timeout=options.timeout,
-            home=target.parent if source.ours else None,
-        )
+        if not options.execute:
+            return Result(
+                content=convert_file(path, backend, target, compat=options.compat).bytes()
+            )
+        home = target.parent if source.ours else None
+        compat, timeout = options.compat, options.timeout
+        build(path, backend, target, compat=compat, run=True, timeout=timeout, home=home)
     except Stopped as stop:
         return Result(refused=str(stop), signal=stop.signal)
     except ChapterError as error:
         return Result(refused=str(error))
     except OSError as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        why = cause.strerror or cause
-        return Result(refused=f"{target}: cannot be written: {why}; choose another -o.")
+        return _unwritable(target, error)
     return Result(made=True)
+
+
+def _write(target: Path, content: bytes) -> Result:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write(target, content)
+    except OSError as error:
+        return _unwritable(target, error)
+    return Result(made=True)
+
+
+def _unwritable(target: Path, error: OSError) -> Result:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    why = cause.strerror or cause
+    return Result(refused=f"{target}: cannot be written: {why}; choose another -o.")

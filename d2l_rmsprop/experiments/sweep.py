@@ -277,9 +277,9 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
         workers = {"backend": backend}
     else:  # more than there are cores or tasks would only take longer to start
         jobs = min(jobs, len(blocks), max(2, cpu_count()))
-        begin = {"initializer": _follow, "initargs": (os.getpid(),)}
+        begin = {"initializer": follow, "initargs": (os.getpid(),)}
         workers = {"backend": "loky", "n_jobs": jobs, **begin}
-    with _workers_environment(), _progress(losses.size, losses.size - todo.size) as advance:
+    with workers_environment(), _progress(losses.size, losses.size - todo.size) as advance:
         for wave in waves:
             tasks = [
                 delayed(_train_block)(
@@ -298,7 +298,7 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
                     keep()
 
 
-def _follow(parent: int) -> None:
+def follow(parent: int) -> None:
     """Let a worker end with its parent, whatever ended that, and leave Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -312,7 +312,7 @@ def _follow(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def _workers_environment() -> Iterator[None]:
+def workers_environment() -> Iterator[None]:
     """Keep from the workers what would stop or hang them: a screen, warnings as errors."""
     ours = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "ignore"}
     before = {name: os.environ.get(name) for name in ours}

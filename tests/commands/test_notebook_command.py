@@ -58,7 +58,7 @@ def test_the_list_names_each_chapter_and_exercise_with_its_languages_and_title(w
     lines = [line.split(maxsplit=4) for line in done.stdout.splitlines()]
     assert {line[0] for line in lines} == NAMES
     assert all(line[1:4] == ["en", "vi", "zh"] for line in lines)
-    titles = dict((line[0], line[4]) for line in lines)
+    titles = {line[0]: line[4] for line in lines}
     assert all(f"# {titles[path.stem]}\n" in path.read_text() for path in FOLDER.rglob("en/*.md"))
 
 
@@ -206,13 +206,17 @@ def test_without_jupyter_execute_says_so_once_and_writes_nothing(book, monkeypat
 @pytest.mark.parametrize("kind", ["OSError", "AttributeError", "RuntimeError", "SyntaxError"])
 def test_a_broken_framework_is_one_line_and_the_others_run(work, monkeypatch, kind):
     write(work / "site" / "torch" / "__init__.py", f"raise {kind}('libcudart.so.12')")
-    monkeypatch.setenv("PYTHONPATH", f"{work / 'site'}{os.pathsep}{Path(module.__file__).parents[2]}")
+    monkeypatch.setenv(
+        "PYTHONPATH", f"{work / 'site'}{os.pathsep}{Path(module.__file__).parents[2]}"
+    )
     chapters = [write(work / f"{name}.md", cell("1 + 1")) for name in ("a", "b")]
     done = run("--all", "--execute", *chapters, "-o", "out")
     assert done.exit_code == 1
     assert made(Path("out")) == {"a.numpy.ipynb", "b.numpy.ipynb"}
     (line,) = [line for line in done.stderr.splitlines() if "torch" in line]
-    assert line.startswith("skipped torch: torch is installed but does not import (libcudart.so.12)")
+    assert line.startswith(
+        "skipped torch: torch is installed but does not import (libcudart.so.12)"
+    )
 
 
 # places and letters
@@ -286,7 +290,9 @@ def is_running(pid):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_a_stop_keeps_the_outputs_so_far_and_leaves_no_kernel(work, name):
-    stubborn = "while True:\n    try:\n        time.sleep(9)\n    except BaseException:\n        pass"
+    stubborn = (
+        "while True:\n    try:\n        time.sleep(9)\n    except BaseException:\n        pass"
+    )
     text = cell("print('so far')") + cell(f"import time\nopen('ready', 'w')\n{stubborn}")
     chapter, target = write(work / "a.md", text), write(work / "a.numpy.ipynb", "old")
     arguments = ["-m", "d2l_rmsprop", "notebook", "a.md", "--backend", "numpy", "--execute"]
