@@ -24,7 +24,8 @@ A framework is a module of this package, with the same functions in the same ord
     place(a)            where and how an array is kept, as far as the arrays of a step must agree
     identity(a)         equal for two names of one array; 0 where this cannot be told
     widened(x, s, g)    the three in the wider precision of x and s
-    COMPILER            what compiled_apply compiles with; None where it works in blocks
+    COMPILER            what compiled_apply compiles with; None where it works in NumPy's blocks
+    trial(update)       the update as it is best tried on a few elements
     linreg_step(trainer_fn, states, hyperparams, w, b)
                         two functions: step(X, y) takes one step from scratch on half the mean
                         squared error of a linear model that starts at w, of shape (d, 1), and b,

@@ -1,6 +1,8 @@
 """The chapter on JAX. ``backend`` says what each name must do."""
 
 import functools
+import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +28,7 @@ with importing("jax"):
     import jax.numpy as jnp
 
 from .backends import variable as boxes
+from .backends.compiling import Update
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -108,6 +111,7 @@ def _array(a: Any) -> Array:
 
 
 COMPILER = "jax.jit"
+trial = jax.jit  # an operation at a time compiles each one
 
 
 def float64_numbers() -> Any:
@@ -118,21 +122,33 @@ def float64_numbers() -> Any:
     return getattr(jax, "enable_x64", jax.experimental.enable_x64)(True)
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs, ss = [x.value for x in params], [s.value for s in states]
-    gs = [_array(x.grad) for x in params]
-    with float64_numbers():
-        try:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
+    def step() -> None:
+        xs, ss = [_given_away(x) for x in params], [_given_away(s) for s in states]
+        gs = [_array(x.grad) for x in params]
+        with float64_numbers():
             new_xs, new_ss = _compile(update)(xs, ss, gs, numbers)
-        except RuntimeError:  # two of them are one buffer, which cannot be given away; copies can
-            new_xs, new_ss = _compile(update)(*jax.tree.map(jnp.copy, (xs, ss, gs)), numbers)
-    for x, s, new_x, new_s in zip(params, states, new_xs, new_ss, strict=True):
-        x.value, s.value = new_x, new_s
-        x.grad = None
+        for x, s, new_x, new_s in zip(params, states, new_xs, new_ss, strict=True):
+            x.value, s.value = new_x, new_s
+            x.grad = None
+
+    update.attempt(None, step, functools.partial(eager_apply, update, params, states, *numbers))
+
+
+def _holders(box: Any) -> int:
+    return sys.getrefcount(box.value)
+
+
+ALONE = _holders(types.SimpleNamespace(value=object()))
+
+
+def _given_away(box: Variable) -> Array:
+    """Return the box's array, whose memory the step takes; a copy if anyone else holds it."""
+    return box.value if _holders(box) == ALONE else jnp.copy(box.value)
 
 
 @functools.lru_cache(64)
-def _compile(update: Rule) -> Callable[..., Any]:
+def _compile(update: Update) -> Callable[..., Any]:
     @functools.partial(jax.jit, donate_argnums=(0, 1))  # the new arrays take the old ones' memory
     def step(xs: Sequence, ss: Sequence, gs: Sequence, numbers: Sequence) -> Any:
         new = stepped(update, widened, xs, ss, gs, numbers)

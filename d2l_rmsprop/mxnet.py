@@ -2,7 +2,6 @@
 
 import ctypes
 import operator
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -104,7 +103,7 @@ def _use_up(x: Array) -> None:
     np.full_like(x.grad, 0, out=x.grad)
 
 
-COMPILER = None
+COMPILER, trial = None, data.as_is
 
 
 def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
@@ -116,16 +115,8 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
             eager_apply(update, [x], [s], *numbers)
             continue
         views = [_memory(a) for a in arrays]
-        try:
-            apply_in_blocks(update, views[0], views[1], views[2], *numbers)
-            views[2][...] = 0
-        except TypeError as error:  # nothing is written yet
-            warnings.warn(
-                f"an update that calls MXNet itself runs as it is ({error}); "
-                "use d2l's functions, such as d2l.sqrt, or NumPy's.",
-                stacklevel=4,
-            )
-            eager_apply(update, [x], [s], *numbers)
+        apply_in_blocks(update, views[0], views[1], views[2], *numbers)
+        views[2][...] = 0
 
 
 def _memory(a: Array) -> onp.ndarray:

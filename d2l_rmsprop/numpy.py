@@ -94,7 +94,7 @@ def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any)
         variable.grad = None
 
 
-COMPILER = None
+COMPILER, trial = None, data.as_is
 
 
 def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:

@@ -115,7 +115,7 @@ def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any)
         x.grad = None
 
 
-COMPILER = None
+COMPILER, trial = None, data.as_is
 
 
 @paddle.no_grad()

@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bur
 with importing("tensorflow"):
     import tensorflow as tf
 
+from .backends.compiling import Update
 from .backends.namespace import *
 from .lesson import data, styles, training
 
@@ -102,8 +103,7 @@ class Number:
     def _unknown(self, *args: Any) -> Any:
         raise TypeError("a number that is traced has no value yet.")
 
-    __bool__ = __eq__ = _unknown  # type: ignore[assignment]  # or each would be an answer
-    __hash__ = None  # type: ignore[assignment]
+    __bool__ = __eq__ = _unknown  # or each would be an answer
 
 
 def _operator(operation: Callable) -> Callable:
@@ -131,19 +131,25 @@ def _as_tensor(number: Number, dtype: Any = None, name: Any = None, as_ref: bool
 tf.register_tensor_conversion_function(Number, _as_tensor)
 
 COMPILER = "tf.function and XLA"
+trial = data.as_is
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
     values = [tf.constant(n, tf.float64) for n in numbers]
     for start in range(0, len(params), 100):  # a hundred in one call; more take long to compile
         xs, ss = params[start : start + 100], states[start : start + 100]
-        _compile(update)(xs, ss, [tf.convert_to_tensor(x.grad) for x in xs], values)
+        gs = [tf.convert_to_tensor(x.grad) for x in xs]
+        update.attempt(
+            None,
+            functools.partial(_compile(update), xs, ss, gs, values),
+            functools.partial(eager_apply, update, xs, ss, *numbers),
+        )
     for x in params:
         x.grad = None
 
 
 @functools.lru_cache(64)
-def _compile(update: Rule) -> Callable[..., Any]:
+def _compile(update: Update) -> Callable[..., Any]:
     @tf.function(jit_compile=True, autograph=False)
     def step(xs: Sequence, ss: Sequence, gs: Sequence, values: Sequence) -> Any:
         numbers = [Number(value) for value in values]
@@ -153,6 +159,7 @@ def _compile(update: Rule) -> Callable[..., Any]:
             x.assign(tf.cast(new_x, x.dtype))
             s.assign(tf.cast(new_s, s.dtype))
 
+    step._omit_frequent_tracing_warning = True  # lists of other shapes are traced, on purpose
     return step
 
 

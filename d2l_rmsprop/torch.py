@@ -3,7 +3,6 @@
 import functools
 import operator
 import types
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from .backend import Array, Optimizer, Read, Rule, Step, agree, importing, run_b
 with importing("torch"):
     import torch
 
+from .backends.compiling import Update
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -110,41 +110,54 @@ def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any)
 
 
 COMPILER = "torch.compile"
+trial = data.as_is
 SMALL = 10_000  # elements; fewer cost more to call the compiled step for than to gather
 GATHERED = 2**17  # elements in one call, about, so that they stay in the cache
 
 
 @torch.no_grad()
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
     if sum(x.numel() for x in params) < SMALL:  # nothing to gain
         return eager_apply(update, params, states, *numbers)
-    step = _compile(update)
-    numbers = tuple(torch.tensor(n, dtype=torch.float64) for n in numbers)  # the step's inputs
+    compiled, plain = _compile(update)
+    inputs = [torch.tensor(n, dtype=torch.float64) for n in numbers]
+
+    def step(*arrays: Array) -> None:
+        update.attempt(
+            (*(a.dtype for a in arrays), arrays[0].device.type),
+            functools.partial(compiled, *arrays, *inputs),
+            functools.partial(plain, *arrays, *numbers),
+        )
+
     small, elements = defaultdict(list), 0
     for x, s in zip(params, states, strict=True):
-        g, x.grad = x.grad, None  # let go of it; a caller may still hold the buffer
+        g = x.grad
         torch.autograd.graph.increment_version(x)  # so that autograd sees the change
         if not (x.is_contiguous() and s.is_contiguous() and g.is_contiguous()):
-            step(x.data, s.data, g.data, *numbers)
+            step(x.data, s.data, g.data)
             continue
         # one compilation for every shape; .data, since it tells views of different arrays apart
         arrays = x.view(-1).data, s.view(-1).data, g.view(-1).data
         if x.numel() >= SMALL:
-            step(*arrays, *numbers)
+            step(*arrays)
         else:
             small[elements // GATHERED, x.dtype, s.dtype, g.dtype, x.device].append(arrays)
             elements += x.numel()
     for group in small.values():
         xs, ss, gs = zip(*group, strict=True)
         x, s = torch.cat(xs), torch.cat(ss)
-        step(x, s, torch.cat(gs), *numbers)
+        step(x, s, torch.cat(gs))
         sizes = [a.numel() for a in xs]
         torch._foreach_copy_(xs, x.split(sizes))
         torch._foreach_copy_(ss, s.split(sizes))
+    for x in params:
+        x.grad = None  # let go of it; a caller may still hold the buffer
 
 
 @functools.lru_cache(64)
-def _compile(update: Rule) -> Callable[..., Any]:
+def _compile(update: Update) -> tuple[Callable, Callable]:
+    """Return the step that writes to x and s, compiled and as it is."""
+
     def step(x: Array, s: Array, g: Array, *numbers: Array) -> None:
         ((new_x, new_s),) = stepped(update, widened, [x], [s], [g], numbers)
         x.copy_(new_x)
@@ -153,24 +166,18 @@ def _compile(update: Rule) -> Callable[..., Any]:
     # a code object of its own: torch stops compiling one after 8 kinds of arguments
     step = types.FunctionType(step.__code__.replace(), globals(), closure=step.__closure__)
     # as /proc/cpuinfo says: to try each instruction set takes as long again as the compilation
-    compiled = torch.compile(step, dynamic=True, options={"cpp.vec_isa_ok": True})
+    options = {"cpp.vec_isa_ok": True}
+    compiled = torch.compile(step, dynamic=True, fullgraph=True, options=options)
 
-    def run(*arrays: Array) -> None:
-        nonlocal compiled
+    def advised(*arrays: Array) -> None:
         try:
             compiled(*arrays)
-        except RuntimeError as error:
-            if compiled is step:
+        except Exception as error:
+            if "InvalidCxxCompiler" not in str(error):
                 raise
-            warnings.warn(
-                "torch.compile does not work here, so the optimizer runs uncompiled; it needs a "
-                f"C++ compiler such as g++ ({str(error).strip().splitlines()[0]}).",
-                stacklevel=2,
-            )
-            compiled = step
-            step(*arrays)
+            raise RuntimeError("torch.compile needs a C++ compiler such as g++") from error
 
-    return run
+    return advised, step
 
 
 # training

@@ -4,35 +4,55 @@ import ctypes
 import functools
 import math
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from ..backend import Rule
+
 BLOCK = 2**17  # elements: a few such arrays fit in the cache, and few are needed
 
 
-def apply_in_blocks(update, x, s, g, *numbers):
+def apply_in_blocks(
+    update: Rule, x: np.ndarray, s: np.ndarray, g: np.ndarray, *numbers: Any
+) -> None:
     """Write update(x, s, g, *numbers) to the NumPy arrays x and s, with a thread for each core."""
     if x.dtype != s.dtype:
         update = functools.partial(_in_the_wider, update)
-    if x.size <= BLOCK:
-        x[...], s[...] = update(x, s, g, *numbers)
+    handling: dict[str, Any] = np.geterr()  # type: ignore[assignment]
+    if x.size <= BLOCK or not set(handling.values()) <= {"ignore", "warn"}:
+        x[...], s[...] = update(x, s, g, *numbers)  # an error comes before anything is written
         return
     _keep_blocks()
+    seen: set[str] = set()  # one warning when all is written, however many blocks there are
+    collect: dict[str, Any] = {
+        kind: "call" if how == "warn" else how for kind, how in handling.items()
+    }
+    threads = os.cpu_count() or 1
+    parts = [(x, s, g)]
     if all(a.flags.c_contiguous for a in (x, s, g)):
-        threads = os.cpu_count()
-        parts = zip(*(np.array_split(a.reshape(-1), threads) for a in (x, s, g)), strict=True)
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda part: _apply_to_each(update, *part, *numbers), parts))
-    else:
-        _apply_to_each(update, x, s, g, *numbers)
+        split = (np.array_split(a.reshape(-1), threads) for a in (x, s, g))
+        parts = list(zip(*split, strict=True))
+
+    def apply_to_part(part: tuple[np.ndarray, ...]) -> None:
+        with np.errstate(call=lambda kind, flag: seen.add(kind), **collect):
+            _apply_to_each(update, *part, *numbers)
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(apply_to_part, parts))
+    for kind in sorted(seen):
+        warnings.warn(f"{kind} encountered in an update", RuntimeWarning, stacklevel=2)
 
 
-def _apply_to_each(update, x, s, g, *numbers):
-    flags, roles = ["external_loop", "buffered"], ["readwrite", "readwrite", "readonly"]
-    with np.nditer([x, s, g], flags, [[role] for role in roles], buffersize=BLOCK) as blocks:
+def _apply_to_each(
+    update: Rule, x: np.ndarray, s: np.ndarray, g: np.ndarray, *numbers: Any
+) -> None:
+    flags: list[Any] = ["external_loop", "buffered"]
+    roles: list[Any] = [["readwrite"], ["readwrite"], ["readonly"]]
+    with np.nditer([x, s, g], flags, roles, buffersize=BLOCK) as blocks:
         for old_x, old_s, g_block in blocks:
             old_x[...], old_s[...] = update(old_x, old_s, g_block, *numbers)
 
@@ -43,12 +63,14 @@ def widened(x: np.ndarray, s: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
     return [a.astype(wide, copy=False) for a in (x, s, g)]
 
 
-def _in_the_wider(update, x, s, g, *numbers):
+def _in_the_wider(
+    update: Rule, x: np.ndarray, s: np.ndarray, g: np.ndarray, *numbers: Any
+) -> tuple[np.ndarray, np.ndarray]:
     return update(*widened(x, s, g), *numbers)
 
 
 @functools.cache
-def _keep_blocks():
+def _keep_blocks() -> None:
     """Let the C library keep a freed block for the next one, not give it back to the system.
 
     glibc learns what is worth keeping from the largest array freed so far; without this a step

@@ -7,82 +7,194 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from numbers import Real
+from typing import Any
 
-from ..backend import check
+import numpy as np
+
+from ..backend import Array, Optimizer, Rule, check
+from .elementwise import is_elementwise
+from .fingerprint import Unknown, fingerprint
+
+NOT_ELEMENTWISE = (
+    "this update is not elementwise: what it makes of an element depends on other elements, and a "
+    "compiled step works on pieces of a parameter; run this optimizer without d2l.compile."
+)
+NOTHING_APPLIED = (
+    "d2l.compile compiles what an optimizer hands to d2l.apply(update, params, states, lr), and "
+    "it hands nothing"
+)
+UPDATES = 64  # that are remembered
+VARIANTS = 8  # of one code that are compiled: a number that changes at each step is no constant
 
 
-def compile(trainer_fn):
+def compile(trainer_fn: Optimizer) -> Optimizer:
     """Return the optimizer ``trainer_fn``, such as rmsprop, compiled: same contract, more speed.
 
-    What it hands to ``d2l.apply`` runs without an array of a parameter's size beside the
-    parameters, states and gradients, where the framework's compiler can (see its ``COMPILER``).
-    Its checks and errors stay. Its results differ by rounding. ``lr`` may change at each step;
-    another gamma or eps compiles again, once. A first call that takes longer than a second says
-    so on stderr.
+    What it hands to ``d2l.apply(update, params, states, lr, ...)`` runs without an array of a
+    parameter's size beside the parameters, states and gradients, where the framework's compiler
+    can (see its ``COMPILER``). Its checks and errors stay. Its results differ by rounding. The
+    numbers after states may change at each step. A first call that takes longer than a second
+    says so on stderr.
+
+    An update must be elementwise, since it may be run on pieces of the parameters: each new
+    element depends on the same element of x, s and g, and on the numbers, alone. One that is not,
+    such as a gradient divided by its norm, raises ValueError, and nothing is changed. An update
+    that reads anything that may change unseen (a dict, an array, an attribute) or that the
+    compiler does not take runs as it is, and a warning says so once.
     """
     name = getattr(trainer_fn, "__name__", type(trainer_fn).__name__)
+    said: set[str] = set()
 
     @functools.wraps(trainer_fn)
-    def compiled(*args, **kwargs):
-        token = _compiling.set(applied := [name])
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        if _compiling.get():  # by an optimizer that calls this one
+            return trainer_fn(*args, **kwargs)
+        token = _compiling.set(call := _Call(name))
         try:
-            trainer_fn(*args, **kwargs)
+            result = trainer_fn(*args, **kwargs)
         finally:
             _compiling.reset(token)
-        if len(applied) == 1:
-            warnings.warn(
-                f"{name} runs as it is: d2l.compile compiles what an optimizer hands to "
-                "d2l.apply(update, params, states, lr), and it hands nothing.",
-                stacklevel=2,
-            )
+        for reason in (call.reasons if call.applied else {NOTHING_APPLIED}) - said:
+            said.add(reason)
+            warnings.warn(f"{name} runs as it is, uncompiled: {reason}.", stacklevel=2)
+        return result
 
     return compiled
 
 
+class _Call:
+    """A call of an optimizer that compile returned."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.applied = name, False
+        self.reasons: set[str] = set()  # why something ran uncompiled
+
+
+_compiling: contextvars.ContextVar[_Call | None]
 _compiling = contextvars.ContextVar("compiling", default=None)
-_compiled: set[tuple] = set()  # what has been compiled once in this process
 
 
-def apply(d2l, update, params, states, *numbers):
+def apply(
+    d2l: Any, update: Rule, params: Sequence[Array], states: Sequence[Array], *numbers: Any
+) -> None:
     """Take a step with ``update``, compiled inside an optimizer that ``compile`` returned."""
     params, states = check(d2l, params, states)
-    applied = _compiling.get()
-    if applied is None:
+    call = _compiling.get()
+    if call is None:
         return d2l.eager_apply(update, params, states, *numbers)
-    applied.append(update := Update(update))
-    new = d2l.COMPILER and (d2l, update) not in _compiled
-    _compiled.add((d2l, update))
-    with _progress(f"compiling {applied[0]} with {d2l.COMPILER}") if new else _silence:
-        d2l.compiled_apply(update, params, states, *numbers)
+    call.applied = True
+    known, reason = _recognise(d2l, update, numbers)
+    if known is None:
+        d2l.eager_apply(update, params, states, *numbers)
+        call.reasons.add(f"its update {reason}")
+        return None
+    new = d2l.COMPILER and not known.worked
+    with _progress(f"compiling {call.name} with {d2l.COMPILER}") if new else _silence:
+        d2l.compiled_apply(known, params, states, *numbers)
+    call.reasons.update(f"its update {reason}" for reason in known.failed.values())
+    return None
 
 
 class Update:
-    """An update that a compiler knows again: equal to one of the same code and closure."""
+    """An update that a compiler knows again: equal to one that does the same."""
 
-    def __init__(self, function):
-        self.function = function
-        cells = getattr(function, "__closure__", None) or ()
-        self.key = getattr(function, "__code__", function), *(cell.cell_contents for cell in cells)
+    def __init__(self, function: Rule, key: Hashable) -> None:
+        self.function, self.key, self.hash = function, key, hash(key)
+        self.worked: set[Hashable] = set()  # kinds of arrays that it has run on, compiled
+        self.failed: dict[Hashable, str] = {}  # and what the compiler said to the others
 
-    def __call__(self, x, s, g, *numbers):
+    def attempt(self, kind: Hashable, compiled: Callable, plain: Callable) -> None:
+        """Call ``compiled`` or, where the compiler fails before it changes anything, ``plain``."""
+        if kind not in self.failed or kind in self.worked:  # what has worked may work again
+            try:
+                compiled()
+            except Exception as error:
+                self.failed[kind] = f"does not compile here ({_text(error)})"
+            else:
+                self.worked.add(kind)
+                self.failed.pop(kind, None)
+                return
+        plain()
+
+    def __call__(self, x: Array, s: Array, g: Array, *numbers: Any) -> tuple[Array, Array]:
         return self.function(x, s, g, *numbers)
 
-    def __eq__(self, other):
-        return self.key == other.key
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Update) and self.key == other.key
 
-    def __hash__(self):
-        return hash(self.key)
+    def __hash__(self) -> int:
+        return self.hash
+
+
+_updates: dict[Hashable, Update | str] = {}  # or why there is none; the latest one last
+
+
+def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> tuple[Update | None, str]:
+    """Return the Update that does what ``function`` does, after trying a new one; or None and why.
+
+    Raises ValueError for one that is not elementwise.
+    """
+    for number in numbers:
+        if not isinstance(number, (float, Real)):
+            return None, f"is handed a {type(number).__name__}, not a number"
+    try:
+        key = d2l.__name__, len(numbers), fingerprint(function)
+    except Unknown as why:
+        return None, str(why)
+    found = _updates.pop(key, None)
+    if found is None:
+        variants = [other for other in _updates if _code(other) == _code(key)]
+        if len(variants) >= VARIANTS:
+            return None, "reads numbers that change; hand them to d2l.apply beside lr"
+        found = _tried(d2l, function, len(numbers)) or Update(function, key)
+    _updates[key] = found
+    if len(_updates) > UPDATES:
+        del _updates[next(iter(_updates))]
+    if found == NOT_ELEMENTWISE:
+        raise ValueError(found)
+    return (None, found) if isinstance(found, str) else (found, "")
+
+
+def _code(key: Any) -> tuple[str, Any]:
+    framework, _, code = key
+    while isinstance(code, tuple):
+        code = code[0]
+    return framework, code
+
+
+def _tried(d2l: Any, function: Rule, count: int) -> str:
+    """Return what speaks against compiling an update, found on a few elements."""
+    update, plain = d2l.trial(function), d2l.from_numpy
+    where = "on a few elements", ""
+    try:
+        if not is_elementwise(update, count, (plain, plain), d2l.numpy):
+            return NOT_ELEMENTWISE
+        if not d2l.COMPILER:
+            where = "on NumPy's blocks", "; use d2l's functions, such as d2l.sqrt, or NumPy's"
+            if not is_elementwise(update, count, (plain, np.array), d2l.numpy):
+                return "is another one on NumPy's blocks"
+    except Exception as error:
+        return f"does not run {where[0]} ({_text(error)}){where[1]}"
+    return ""
+
+
+def _text(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return f"{type(error).__name__}: {first}"
 
 
 _silence = contextlib.nullcontext()
 
 
 @contextlib.contextmanager
-def _progress(what):
+def _progress(what: str) -> Iterator[None]:
     """Say on stderr, in one line, what takes longer than a second."""
-    started, said = time.perf_counter(), []
+    started, said = time.perf_counter(), list[str]()
 
-    def say(text, end=""):
+    def say(text: str, end: str = "") -> None:
         said.append(text)
         print(text, end=end, file=sys.stderr, flush=True)
 

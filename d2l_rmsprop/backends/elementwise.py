@@ -1,0 +1,49 @@
+"""Whether an update computes each element from that element alone."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from ..backend import Array, Rule
+
+KEPT = 12  # elements that stand among others, differently in each of two shapes
+SHAPES = (6, 6), (30,)
+OTHERS = [1.0], [-1, -3, -1e4, -1e-4, 0, np.inf, np.nan]  # times a random number each
+
+
+def is_elementwise(
+    update: Rule, count: int, arrays: Sequence[Callable[[np.ndarray], Array]], numpy: Callable
+) -> bool:
+    """Try update(x, s, g, and ``count`` numbers) on the same elements among other ones.
+
+    ``arrays`` turn a NumPy array of float32 into one of the plain step and one of the compiled
+    step, and ``numpy`` turns either back. Raises whatever the update raises, and TypeError where
+    it returns anything but two arrays of the shape of x.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of the root of a negative number, say
+        for sign in (1, -1):
+            plain, compiled = _trials(update, count, arrays, numpy, sign)
+            if not np.allclose(plain, compiled, rtol=1e-3, atol=1e-6, equal_nan=True):
+                return False
+    return True
+
+
+def _trials(
+    update: Rule, count: int, arrays: Sequence[Callable], numpy: Callable, sign: int
+) -> Iterator[np.ndarray]:
+    """Yield what the update makes of the kept elements in each shape."""
+    rng = np.random.default_rng(0)
+    numbers = (0.3 + 0.6 * np.arange(count) / max(count, 1)).tolist()
+    kept = np.abs(rng.normal(size=(3, KEPT))) + 0.1  # x, s and g
+    for shape, array, others in zip(SHAPES, arrays, OTHERS, strict=True):
+        size = int(np.prod(shape))
+        values = np.abs(rng.normal(size=(3, size))) * np.resize(others, size)
+        where = rng.permutation(size)[:KEPT]
+        values[:, where] = kept
+        values = np.stack([sign * values[0], np.abs(values[1]), sign * values[2]])
+        new = update(*(array(a.reshape(shape)) for a in values.astype(np.float32)), *numbers)
+        if len(new) != 2 or any(tuple(a.shape) != shape for a in new):
+            raise TypeError("an update must return the new x and s, of the shape of x")
+        yield np.stack([np.array(numpy(a)).reshape(size)[where] for a in new])

@@ -1,0 +1,160 @@
+"""What a function's result depends on beside its arguments, as far as it can be known."""
+
+import builtins
+import dis
+import functools
+import re
+import sys
+from collections.abc import Hashable, Iterable, Sequence
+from types import CellType, CodeType, FunctionType, MethodDescriptorType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backend import BACKENDS
+
+OURS = __name__.partition(".")[0]
+LIBRARIES = {"math", "cmath", "operator", "jaxlib", *BACKENDS}  # what they offer stays as it is
+VALUES = {bool, int, float, complex, str, bytes, type(None), type(...)}
+DTYPES = {"dtype", "datatype", "vartype"}  # how libraries call the type of float32
+PURE = {"abs", "bool", "complex", "dict", "divmod", "enumerate", "float", "int", "list", "max"}
+PURE |= {"min", "pow", "range", "reversed", "round", "slice", "sum", "tuple", "zip"}
+EFFECTS = {
+    "STORE_GLOBAL": "changes a global",
+    "DELETE_GLOBAL": "changes a global",
+    "STORE_ATTR": "changes an attribute",
+    "DELETE_ATTR": "changes an attribute",
+    "IMPORT_NAME": "imports inside",
+    "RAISE_VARARGS": "raises errors of its own",
+}
+RANDOM = re.compile("rand|normal|uniform|bernoulli|dropout|poisson|print|callback")
+SHAPE = {"shape", "ndim", "size", "numel", "nelement", "dim", "rank"}
+
+
+class Unknown(Exception):
+    """Why a function may do something else at its next call, as the end of a sentence."""
+
+
+def fingerprint(function: Any) -> Hashable:
+    """Return a key that is equal for functions that do the same: the code and all that it reads.
+
+    Raises Unknown for a function that reads what may change behind its name (a list, an array, an
+    object of the reader's own), changes something itself, draws random numbers, or asks for the
+    shape of its arguments.
+    """
+    return _callable(function, [])
+
+
+def _callable(function: Any, seen: list) -> Hashable:
+    if isinstance(function, functools.partial):
+        named = [("an argument of partial", a) for a in function.args]
+        inner = _callable(function.func, seen)
+        return inner, *_keys([*named, *function.keywords.items()], (), seen)
+    if isinstance(function, MethodType):
+        inner = _callable(function.__func__, seen)
+        return inner, *_keys([("self", function.__self__)], (), seen)
+    if not isinstance(function, FunctionType):
+        raise Unknown(f"is a {_type(function)}, whose attributes may change")
+    if function in seen:  # it calls itself
+        return seen.index(function)
+    seen.append(function)
+    names, attributes, objection = _reads(function.__code__)
+    if _root(function.__globals__["__name__"]) in LIBRARIES:  # such as what jax.grad returns
+        names, objection = (), ""
+    if objection:
+        raise Unknown(objection)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    values = [(name, cell.cell_contents) for name, cell in cells if cell != CellType()]
+    values += [("a default", value) for value in function.__defaults__ or ()]
+    values += [*(function.__kwdefaults__ or {}).items(), *vars(function).items()]
+    values += [(n, function.__globals__[n]) for n in names if n in function.__globals__]
+    for name in names:
+        if name not in function.__globals__ and name in vars(builtins).keys() - PURE:
+            raise Unknown(f"calls {name}")
+    return function.__code__, *_keys(values, attributes, seen)
+
+
+def _keys(
+    values: Iterable[tuple[str, Any]], attributes: Sequence[str], seen: list
+) -> list[Hashable]:
+    return [(name, _key(name, value, attributes, seen)) for name, value in values]
+
+
+def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashable:
+    kind = type(value)
+    if kind in VALUES or isinstance(value, (np.number, np.bool_)):
+        return kind, repr(value)  # 1 is not 1.0, nor 0.0 -0.0
+    if kind is tuple:
+        return tuple(_key(name, item, attributes, seen) for item in value)
+    if isinstance(value, ModuleType):
+        if _root(value.__name__) in LIBRARIES:
+            return value
+        found = [(name, vars(value)[name]) for name in attributes if name in vars(value)]
+        return value, *_keys(found, attributes, seen)
+    if _is_constant(value):
+        return value
+    if isinstance(value, (FunctionType, MethodType, functools.partial)):
+        return _callable(value, seen)
+    if _root(kind.__module__) in LIBRARIES and hasattr(value, "__wrapped__"):  # by jax.jit
+        return _key(name, value.__wrapped__, attributes, seen)
+    raise Unknown(f"reads {name}, a {_type(value)}, whose content may change between steps")
+
+
+def _is_constant(value: Any) -> bool:
+    """Whether this is a library's, or ours, and stays as it is."""
+    if _constants.get(id(value)) is value:
+        return True
+    if isinstance(value, FunctionType) and _root(value.__globals__["__name__"]) == OURS:
+        return True
+    if isinstance(value, MethodDescriptorType):  # torch.Tensor.sum
+        return True
+    kind = type(value)
+    if kind.__name__.lower() in DTYPES and _root(kind.__module__) in LIBRARIES:
+        return True
+    name = str(getattr(value, "__name__", ""))
+    for module in (str(getattr(value, "__module__", "")), _root(kind.__module__)):
+        known = _root(module) in LIBRARIES | {OURS}
+        if known and vars(sys.modules.get(module, sys)).get(name) is value:  # a ufunc by its type's
+            _constants[id(value)] = value
+            return True
+    return False
+
+
+_constants: dict[int, Any] = {}  # what is known to be one; held, so that the id stays its own
+
+
+@functools.lru_cache(1024)
+def _reads(code: CodeType) -> tuple[Sequence[str], Sequence[str], str]:
+    """Return the globals and the attributes that code names, and what speaks against it."""
+    names: dict[str, None] = {}  # in the order of the code, each once
+    attributes: dict[str, None] = {}
+    objection = ""
+    for instruction in dis.get_instructions(code):
+        operation, name = instruction.opname, instruction.argval
+        if operation in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names[name] = None
+        elif operation in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes[name] = None
+        if operation in EFFECTS:
+            objection = EFFECTS[operation]
+        elif operation == "STORE_DEREF" and name in code.co_freevars:
+            objection = f"changes {name}"
+        elif isinstance(name, CodeType):  # a function inside
+            inner_names, inner_attributes, inner_objection = _reads(name)
+            names |= dict.fromkeys(inner_names)
+            attributes |= dict.fromkeys(inner_attributes)
+            objection = inner_objection or objection
+    for name in (*names, *attributes):
+        if RANDOM.search(name):
+            objection = f"calls {name}, which may do something else at each call"
+        elif name in SHAPE:
+            objection = f"asks for the {name}, and sees another in a compiled step"
+    return tuple(names), tuple(attributes), objection
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _type(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
