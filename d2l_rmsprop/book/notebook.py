@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -52,7 +53,7 @@ def convert(
 
     Args:
         text: the chapter's Markdown.
-        backend: one of numpy, torch, tensorflow, mxnet, jax.
+        backend: one of backend.BACKENDS.
         file: the chapter's name, for errors.
         compat: whether a chapter that imports the packages of one of the book's editions gets a
             first cell that points these names at this package, see ``compat``.
@@ -79,17 +80,28 @@ def convert(
             "language_info": {"name": "python"},
         }
     )
-    lines = {}
+    lines: dict[str, list[int]] = {}
+    same: Counter[tuple[str, str]] = Counter()
+    given = {cell.id for cell in found}
     for cell in found:
+        content = cell.kind, cell.source
+        name = cell.id
+        if name is None or name in lines:
+            # from the content, not the place, so that nbdiff still matches cells after an insertion
+            name = _digest(f"{cell.kind} {same[content]} {cell.source}")
+            while name in lines or name in given:
+                name = _digest(name)
+        same[content] += 1
         make = v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell
-        same = sum(cell[:2] == other[:2] for other in found[: len(notebook.cells)])
-        # from the content, not the place, so that nbdiff still matches cells after an insertion
-        name = hashlib.sha256(f"{cell.kind} {same} {cell.source}".encode()).hexdigest()[:16]
         metadata = {"nbgrader": cell.nbgrader} if cell.nbgrader else {}
         notebook.cells.append(make(cell.source, id=name, metadata=metadata))
         lines[name] = cell.lines
     nbformat.validate(notebook)
     return Conversion(notebook, lines)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def execute(

@@ -4,23 +4,47 @@ import posixpath
 import re
 from collections.abc import Iterable
 
+# Roles, their key in one backquote or more, or in none. One that is never closed is text.
+_ROLES = "numref|ref|eqref|cite[tp]?|label|eqlabel|width|height"
+_KEY = r"[^\s`,]+(?:\s*,\s*[^\s`,]+)*"
+_BARE_KEY = r"(?a:\w[\w-]*(?:[.:][\w-]+)*)"
+
+
+def _role(names: str, prefix: str = "") -> str:
+    quoted = rf"(?P<{prefix}quotes>`+)(?P<{prefix}key>{_KEY})(?P={prefix}quotes)(?!`)"
+    return rf":(?P<{prefix}role>{names}):(?:{quoted}|(?P<{prefix}bare>{_BARE_KEY}))"
+
+
+# An image's caption may hold links, its path spaces and brackets in pairs.
+_CAPTION = r"(?:\[[^\[\]]*\]\([^()\s]*\)|(?!\]\(|!\[).)*"
+_TARGET = r"[^()\n]*(?:\([^()\n]*\)[^()\n]*)*"
+_IMAGE = rf"!\[(?P<caption>{_CAPTION})\]\((?P<target>{_TARGET})\)"
+
 # In this order at each place: what is escaped, code and mathematics hide what stands in them.
+_CODE = r"(?<!`)(?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)"
 TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<dollar>\\\$) | \\.
-    | (?P<ticks>`+)(?!`) .+? (?<!`)(?P=ticks)(?!`)
-    | \$\$(?P<display>.+?)\$\$ (?:\s*:eqlabel:`(?P<eqlabel>[^`]+)`[ \t]*)?
+    | {_CODE}
+    | \$\$(?P<display>.+?)\$\$ (?:\s*{_role("eqlabel", "eq")}[ \t]*)?
     | \$(?![\s$]) (?:\\.|[^$\\])*? (?<!\s)\$(?!\d)
     | (?P<money>\$)
-    | :(?P<role>numref|ref|eqref|cite[tp]?|label|eqlabel|width|height):`(?P<key>[^`]+)`
+    | {_role(_ROLES)} | :(?:{_ROLES}):`+
     """,
     re.X | re.S,
 )
-ROLE = re.compile(r":(numref|ref|eqref|cite[tp]?):`([^`]+)`")
-OPTION = re.compile(r"\s*:(?:width|height|label|eqlabel):`[^`]+`\s*")
-TABLE_CAPTION = re.compile(r"^:(?!\w+:`)[ \t]*(.+)(?=\n[ \t]*:label:`)", re.M)
-FIGURE = re.compile(r"^([ \t]*)!\[(.*?)\]\((\S+)\)[ \t]*$", re.M | re.S)
+ROLE = re.compile(_role("numref|ref|eqref|cite[tp]?"))
+OPTION = re.compile(rf"\s*{_role('width|height|label|eqlabel')}\s*")
+TABLE_CAPTION = re.compile(r"^:(?!\w+:`)[ \t]*(.+)(?=\n[ \t]*:label:)", re.M)
+IMAGE = re.compile(_IMAGE, re.S)
+IMAGE_OR_CODE = re.compile(
+    rf"(?:{_CODE.replace(' ', '')})|(?P<indent>^[ \t]*)?{_IMAGE}(?P<end>[ \t]*$)?", re.M | re.S
+)
+TARGET = re.compile(r"""\s*<?(.*?)>?(\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*""")
+LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\([^()\s]*\)")
 LABEL_KIND = re.compile(r"^(sec|subsec|subsubsec|chap|chapter|fig|img|tab|table|eq)_")
+
+LONGEST_CAPTION = 2_000  # characters, so that many labels in a paragraph take linear time
 
 # Jupyter pairs any two dollars of a paragraph as mathematics, escaped ones too
 DOLLAR = "<span>&#36;</span>"
@@ -35,12 +59,13 @@ class References:
         equations = 0
         for paragraph in (p for text in texts for p in _paragraphs(text)):
             for token in TOKEN.finditer(paragraph):
-                role, key = token["role"], token["eqlabel"] or token["key"]
-                if token["eqlabel"] or role == "eqlabel":
+                role, key = token["role"] or token["eqrole"], _key(token)
+                if role == "eqlabel":
                     equations += 1
                     self.titles.setdefault(key, f"({equations})")
                 elif role == "label":
-                    title = _title(paragraph[: token.start()]) or _in_words(key)
+                    before = paragraph[max(token.start() - LONGEST_CAPTION, 0) : token.start()]
+                    title = _title(before) or _in_words(key)
                     self.titles.setdefault(key, title)
                 elif role in ("numref", "ref", "eqref"):
                     self.linked.add(key)
@@ -53,31 +78,41 @@ class References:
         anchors = []  # before the paragraph, so that a link shows the whole figure or table
 
         def replace(token: re.Match[str]) -> str:
-            role, key = token["role"], token["eqlabel"] or token["key"]
+            role, key = token["role"], _key(token)
             if token["dollar"] or token["money"]:
                 return DOLLAR
-            if key is None:
+            if not key:
                 return token[0]
-            if (token["eqlabel"] or role in ("label", "eqlabel")) and key in self.linked:
+            if role in (None, "label", "eqlabel") and key in self.linked:
                 anchors.append(f'<a id="{key}"></a>')
-            if token["eqlabel"]:
+            if role is None:
                 return self._equation(token)
             if role in ("numref", "ref", "eqref") and key in self.titles:
                 return f"[{self.titles[key]}](#{key})"
             return self.titles[key] if role == "eqlabel" else _mention(role, key)
 
-        def show(figure: re.Match[str]) -> str:
-            indent, caption, path = figure.groups()
+        def show(image: re.Match[str]) -> str:
+            if image["ticks"]:
+                return image[0]
+            caption, indent = image["caption"], image["indent"]
+            target = TARGET.fullmatch(image["target"])
+            assert target
+            path, title = target.groups(default="")
+            path = path.replace(" ", "%20")  # a space ends it
             if folder and not re.match(r"\w+:|[/#]", path):
                 path = posixpath.normpath(posixpath.join(folder, path))
-            return f"{indent}![{caption}]({path})\n\n{indent}{caption}"
+            link = f"![{caption}]({path}{title})"
+            if indent is None or image["end"] is None:
+                return (indent or "") + link + (image["end"] or "")
+            return f"\n\n{indent}{link}\n\n{indent}{caption}\n\n"
 
         text = TOKEN.sub(replace, TABLE_CAPTION.sub(r"\n\1", text))
-        return "\n\n".join([*anchors, FIGURE.sub(show, text).strip("\n")])
+        text = re.sub(r"\n(?:[ \t]*\n)+", "\n\n", IMAGE_OR_CODE.sub(show, text))
+        return "\n\n".join([*anchors, text.strip("\n")])
 
     def _equation(self, token: re.Match[str]) -> str:
         """Number an equation, and give it lines of its own: beside text it would turn inline."""
-        body, number = token["display"], self.titles[token["eqlabel"]][1:-1]
+        body, number = token["display"], self.titles[_key(token)][1:-1]
         before = token.string[: token.start()].rpartition("\n")[2].strip()
         after = token.string[token.end() :].partition("\n")[0].strip()
         end = "\n" if body.endswith("\n") else ""
@@ -85,15 +120,20 @@ class References:
         return "\n\n" * bool(before) + display + "\n\n" * bool(after)
 
 
+def _key(token: re.Match[str]) -> str:
+    """Return what a role refers to, empty where the token is none."""
+    return token["key"] or token["bare"] or token["eqkey"] or token["eqbare"] or ""
+
+
 def _paragraphs(text: str) -> list[str]:
     """Split prose at blank lines; an option or a label goes with what stands above it."""
-    found: list[str] = []
+    found: list[list[str]] = []
     for part in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")):
         if found and OPTION.match(part):
-            found[-1] += "\n" + part
+            found[-1].append(part)
         else:
-            found.append(part)
-    return found
+            found.append([part])
+    return ["\n".join(parts) for parts in found]
 
 
 def _title(before: str) -> str | None:
@@ -102,13 +142,13 @@ def _title(before: str) -> str | None:
     line = paragraph.rpartition("\n")[2].strip()
     found = (
         re.fullmatch(r"#+\s+(.+?)[\s#]*", line)
-        or re.search(r"!\[((?:(?!!\[).)*)\]\(\S+\)$", paragraph, re.S)
+        or IMAGE.fullmatch(paragraph, max(paragraph.rfind("!["), 0))
         or re.fullmatch(r":\s*(.+)", line)
     )
     if not found:
         return None
-    title = " ".join(found[1].split()).rstrip(".。")
-    return ROLE.sub(lambda role: _mention(*role.groups()), title)
+    title = LINK.sub(r"\1", " ".join(found[1].split()).rstrip(".。"))
+    return ROLE.sub(lambda role: _mention(role["role"], role["key"] or role["bare"]), title)
 
 
 def _mention(role: str, key: str) -> str:
