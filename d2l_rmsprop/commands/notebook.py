@@ -17,6 +17,14 @@ from .console import console
 
 SUFFIXES = (".md", ".markdown", ".txt", "")  # of a chapter
 WORTH_PROCESSES = 100  # notebooks: fewer take less time than starting processes
+TRY = """
+import sys
+from d2l_rmsprop.backend import load
+try:
+    load(sys.argv[1])
+except ImportError as error:
+    sys.exit(str(error))
+"""
 
 
 class Source(NamedTuple):
@@ -256,15 +264,15 @@ def _broken(names: Sequence[str]) -> dict[str, str]:
 
 def _try(name: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", f"import {__package__.partition('.')[0]}.{name}"],
+        [sys.executable, "-c", TRY, name],
         capture_output=True,
         text=True,
         errors="replace",
     )
     if not done.returncode:
         return ""
-    last = (done.stderr.strip().split("\n") or [""])[-1].removeprefix("ImportError: ")
-    return last if done.returncode > 0 else f"its import ends the process ({-done.returncode})."
+    ended = f"its import ends the process (exit code {done.returncode})."
+    return done.stderr.strip().split("\n")[-1] if done.returncode == 1 else ended
 
 
 def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Result]]:
