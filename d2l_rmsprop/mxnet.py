@@ -23,12 +23,13 @@ from .backend import (
 from .backends import mxnet_numpy  # noqa: F401 - before MXNet itself
 
 with importing("mxnet"):
-    from mxnet import __version__, autograd, gluon, init, np, npx, optimizer
+    from mxnet import __version__, autograd, gluon, np, npx, optimizer
     from mxnet.base import _LIB, check_call
 
 npx.set_np()
 
 from .backends.blocks import apply_in_blocks, memory
+from .backends.gluon import dense_step
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -150,30 +151,7 @@ def linreg_step(
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
-    net = gluon.nn.Dense(1, in_units=len(w), dtype=w.dtype.name)
-    net.initialize(init.Zero())  # the start is given, and the reader's generator stays as it is
-    net.weight.set_data(from_numpy(w.T))
-    net.bias.set_data(from_numpy(b))
-    loss_fn = gluon.loss.L2Loss()
-    own = gluon.Trainer(net.collect_params(), _optimizer(trainer, hyperparams), kvstore=None)
-
-    def step(X: Array, y: Array) -> None:
-        with autograd.record():
-            loss = loss_fn(net(X), y)
-        loss.backward()
-        own.step(len(X))  # divides the summed gradient by the size of the minibatch
-
-    return step, lambda: (net.weight.data().asnumpy().T, net.bias.data().asnumpy())
-
-
-def _optimizer(trainer: Any, hyperparams: Any) -> Any:
-    known = optimizer.Optimizer.opt_registry
-    if not isinstance(trainer, str) or trainer.lower() not in known:
-        raise TypeError(
-            f"trainer is {styles.described(trainer)}; it must be the name of one of MXNet's "
-            f"optimizers: {', '.join(sorted(known))}."
-        )
-    return styles.maker(known[trainer.lower()], optimizer.Optimizer, "'rmsprop'")(hyperparams)
+    return dense_step(from_numpy, trainer, hyperparams, w, b)
 
 
 EPS_IN_SQRT = True

@@ -38,7 +38,7 @@ def train_ch7(
     states: Any,
     hyperparams: Any,
     features: Array,
-    labels: Array,
+    labels: Array = None,
     batch_size: int = 10,
     num_epochs: int = 2,
     *,
@@ -51,20 +51,15 @@ def train_ch7(
     these is printed.
 
     Arguments:
-        trainer_fn: an optimizer as the edition's chapters write it; it need not clear gradients.
+        trainer_fn: an optimizer as the edition's chapters write it, or in any other way that
+            ``train_ch11`` takes; it need not clear gradients.
         states: whatever trainer_fn keeps.
         hyperparams: a dict, handed on to trainer_fn at each step.
         features, labels: arrays of shapes (n, d) and (n,), as ``get_data_ch7`` returns them.
         seed: for the start and the order of the minibatches.
     """
-    _train(
-        d2l,
-        lambda w, b: d2l.linreg_step(trainer_fn, states, hyperparams, w, b),
-        (features, labels),
-        batch_size,
-        num_epochs,
-        seed,
-    )
+    make_step = training.scratch_step(d2l, trainer_fn, states, hyperparams)
+    _train(d2l, make_step, hyperparams, (features, labels), batch_size, num_epochs, seed)
 
 
 def train_concise_ch7(
@@ -72,7 +67,7 @@ def train_concise_ch7(
     trainer: Any,
     hyperparams: dict[str, Any],
     features: Array,
-    labels: Array,
+    labels: Array = None,
     batch_size: int = 10,
     num_epochs: int = 2,
     *,
@@ -83,27 +78,23 @@ def train_concise_ch7(
     ``trainer`` is the optimizer as the edition's chapters give it and ``hyperparams`` are its
     keyword arguments. Start, minibatches, loss and records are as in ``train_ch7``.
     """
-    _train(
-        d2l,
-        lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b),
-        (features, labels),
-        batch_size,
-        num_epochs,
-        seed,
-    )
+    make_step = training.concise_step(d2l, trainer, hyperparams)
+    _train(d2l, make_step, hyperparams, (features, labels), batch_size, num_epochs, seed)
 
 
 def _train(
     d2l: Any,
     make_step: training.MakeStep,
+    hyperparams: dict[str, Any],
     arrays: tuple[Array, Array],
     batch_size: int,
     num_epochs: int,
     seed: int,
 ) -> None:
-    if isinstance(arrays[0], tuple):
+    features, labels = arrays
+    if isinstance(features, tuple) or labels is None:
         raise TypeError(
-            "features is a tuple; unpack what get_data_ch7 returns: "
+            "features and labels are two arguments; take what get_data_ch7 returns apart first: "
             "features, labels = d2l.get_data_ch7()."
         )
     history = training.fit_and_draw(
@@ -116,6 +107,7 @@ def _train(
         record_start=True,
         record_end=False,
     )
+    training.warn_if_idle(history, hyperparams)
     seconds = sum(history.epoch_seconds) / num_epochs
     print(f"loss: {history.losses[-1]:f}, {seconds:f} sec per epoch")
 

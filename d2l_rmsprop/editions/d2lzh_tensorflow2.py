@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import tensorflow
-from ..backend import Array, Optimizer, Read, Step, as_numpy
+from ..backend import Array, Read, Step, as_numpy
 from ..backends.namespace import bound
 from ..tensorflow import linreg, squared_loss, tf
 from . import ch7
@@ -47,15 +47,6 @@ def data_iter(  # type: ignore[no-redef]
     return ch7.data_iter(batch_size, as_numpy(features), as_numpy(labels))
 
 
-def _linreg_step(
-    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: np.ndarray, b: np.ndarray
-) -> tuple[Step, Read]:
-    def in_order(params: Any, grads: Any, states: Any, hyperparams: Any) -> None:
-        trainer_fn(params, states, hyperparams, grads)
-
-    return tensorflow.linreg_step(in_order, states, hyperparams, w, b)
-
-
 def _builtin_step(
     trainer: Any, hyperparams: Any, w: np.ndarray, b: np.ndarray
 ) -> tuple[Step, Read]:
@@ -81,7 +72,7 @@ _framework = types.SimpleNamespace(
     numpy=as_numpy,
     split=tensorflow.split,
     native=tensorflow.native,
-    linreg_step=_linreg_step,
+    linreg_step=tensorflow.linreg_step,
     builtin_step=_builtin_step,
 )
 train_ch7 = bound(ch7.train_ch7, _framework)

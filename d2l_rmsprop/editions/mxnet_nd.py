@@ -14,12 +14,12 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..backend import Array, Optimizer, Read, Step, importing
-from ..backend import as_numpy as numpy  # noqa: F401 - one of a framework's names
-from ..backends import mxnet_numpy  # noqa: F401 - before MXNet itself
-from ..lesson import data, training
+from ..backend import as_numpy as numpy
+from ..backends import gluon
+from ..lesson import data, styles, training
 
 with importing("mxnet"):
-    from mxnet import autograd, gluon, nd
+    from mxnet import autograd, nd
     from mxnet.ndarray.ndarray import array  # nd.array warns of what SciPy will remove
     from mxnet.util import np_array, np_shape
 
@@ -60,46 +60,28 @@ def squared_loss(y_hat: Array, y: Array) -> Array:
 
 
 def linreg_step(
-    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: np.ndarray, b: np.ndarray
+    trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    params = weight, bias = from_numpy(w), from_numpy(b)
-    for x in params:
-        x.attach_grad()
+    w, b = from_numpy(w), from_numpy(b)
+    w.attach_grad()
+    b.attach_grad()
+    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write)
 
     def step(X: Array, y: Array) -> None:
         with autograd.record():
-            loss = squared_loss(linreg(X, weight, bias), y).mean()
+            loss = squared_loss(linreg(X, w, b), y).mean()
         loss.backward()
-        trainer_fn([weight, bias], states, hyperparams)
+        take([w.grad, b.grad])
 
-    return step, lambda: (weight.asnumpy(), bias.asnumpy())
+    return step, lambda: (numpy(w), numpy(b))
+
+
+def _write(x: Array, value: Array) -> None:
+    x[:] = value
 
 
 def builtin_step(trainer: str, hyperparams: Any, w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
-    net = gluon.nn.Dense(1, in_units=len(w), dtype=w.dtype.name)
-    net.initialize()
-    net.weight.set_data(from_numpy(w.T))
-    net.bias.set_data(from_numpy(b))
-    optimizer = gluon.Trainer(net.collect_params(), trainer, hyperparams, kvstore=None)
-    return net_step(net, optimizer), lambda: read(net)
-
-
-def net_step(net: Any, trainer: Any) -> Step:
-    """Return step(X, y) of a Gluon network and its trainer, on half the mean squared error."""
-    loss_fn = gluon.loss.L2Loss()
-
-    def step(X: Array, y: Array) -> None:
-        with autograd.record():
-            loss = loss_fn(net(X), y)
-        loss.backward()
-        trainer.step(len(X))  # divides the summed gradient by the size of the minibatch
-
-    return step
-
-
-def read(dense: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of a Dense layer of one output, of shapes (d, 1) and (1,)."""
-    return dense.weight.data().asnumpy().T, dense.bias.data().asnumpy()
+    return gluon.dense_step(from_numpy, trainer, hyperparams, w, b)
 
 
 def optimize(
@@ -120,7 +102,7 @@ def optimize(
     """
     training.check_count(log_interval=log_interval)
     net(features[:1])  # now the weights have their shapes
-    step = net_step(net, trainer)
+    step = gluon.net_step(net, trainer)
     batches = data.load_array(sys.modules[__name__], (features, labels), batch_size)
     taken = itertools.count()
 
@@ -131,7 +113,7 @@ def optimize(
         step(X, y)
 
     history = training.fit_and_draw(
-        lambda w, b: (decaying_step, lambda: read(net[0])),
+        lambda w, b: (decaying_step, gluon.weights(net[0])),
         batches,
         num_epochs,
         {"yscale": "log"},

@@ -229,7 +229,7 @@ def maker(trainer: Any, kind: type, example: str) -> Callable[..., Any]:
         if not isinstance(optimizer, kind):
             raise TypeError(
                 f"trainer {name} makes {described(optimizer)}; it must be a class, such as "
-                f"{example}; a function of your own goes to train_ch11."
+                f"{example}; a function of your own goes to the training from scratch."
             )
         return optimizer
 

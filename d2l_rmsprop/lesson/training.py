@@ -221,21 +221,16 @@ def train_ch11(
     be trained.
     """
     check_iterable(data_iter)
-    _check_mapping(hyperparams)
     if feature_dim is None:
         raise TypeError("feature_dim is missing; give the number of columns of X.")
-    if isinstance(trainer_fn, type) or not callable(trainer_fn):
-        raise TypeError(
-            f"trainer_fn is {styles.described(trainer_fn)}; it must be a function f(params, "
-            "states, hyperparams), and a framework's own optimizer goes to train_concise_ch11."
-        )
+    from_scratch = scratch_step(d2l, trainer_fn, states, hyperparams)
 
     def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
         if not isinstance(feature_dim, Real) or feature_dim != len(w):
             raise ValueError(
                 f"feature_dim is {feature_dim!r}, but X has {len(w)} columns; give that number."
             )
-        return d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
+        return from_scratch(w, b)
 
     return _train(d2l, make_step, hyperparams, data_iter, num_epochs, seed, draw)
 
@@ -255,12 +250,25 @@ def train_concise_ch11(
     ``trainer`` is the optimizer's class, or its name on the framework that goes by names, and
     ``hyperparams`` a dict of its keyword arguments. The rest is as in ``train_ch11``.
     """
-    _check_mapping(hyperparams)
-
-    def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
-        return d2l.builtin_step(trainer, hyperparams, w, b)
-
+    make_step = concise_step(d2l, trainer, hyperparams)
     return _train(d2l, make_step, hyperparams, data_iter, num_epochs, seed, draw)
+
+
+def scratch_step(d2l: Any, trainer_fn: Optimizer, states: Any, hyperparams: Any) -> MakeStep:
+    """Return what ``fit`` takes to train with an optimizer from scratch, which is checked here."""
+    _check_mapping(hyperparams)
+    if isinstance(trainer_fn, type) or not callable(trainer_fn):
+        raise TypeError(
+            f"trainer_fn is {styles.described(trainer_fn)}; it must be a function f(params, "
+            "states, hyperparams), and a framework's own optimizer goes to the concise training."
+        )
+    return lambda w, b: d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
+
+
+def concise_step(d2l: Any, trainer: Any, hyperparams: Any) -> MakeStep:
+    """Return what ``fit`` takes to train with the framework's own layer and optimizer."""
+    _check_mapping(hyperparams)
+    return lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b)
 
 
 def _check_mapping(hyperparams: Any) -> None:

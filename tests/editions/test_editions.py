@@ -300,8 +300,20 @@ def test_a_mistake_in_training_is_one_sentence(name):
     d2l = edition(name)
     features, labels = arrays(name)
     trainer_fn = RMSPROP[CH7[name][0]]
-    with pytest.raises(TypeError, match="unpack what get_data_ch7 returns: features, labels = "):
-        d2l.train_ch7(trainer_fn, zeros(name), HYPERPARAMS, (features, labels), 10)
+    for given in ([(features, labels)], [(features, labels), 10], [features]):
+        with pytest.raises(TypeError, match="take what get_data_ch7 returns apart first: features"):
+            d2l.train_ch7(trainer_fn, zeros(name), HYPERPARAMS, *given)
+        with pytest.raises(TypeError, match="take what get_data_ch7 returns apart first: features"):
+            getattr(d2l, CH7[name][1])(*concise(name, 0.01), *given)
+    for wrong in ("rmsprop", None, type(concise(name, 0.01)[0])):
+        with pytest.raises(TypeError, match=r"trainer_fn is .*; it must be a function"):
+            d2l.train_ch7(wrong, zeros(name), HYPERPARAMS, features, labels)
+        with pytest.raises((TypeError, ValueError), match=r"trainer (str )?(is|makes) .*[;,]"):
+            getattr(d2l, CH7[name][1])(wrong and object(), HYPERPARAMS, features, labels)
+    with pytest.raises(TypeError, match=r"hyperparams is None; it must be a dict"):
+        d2l.train_ch7(trainer_fn, zeros(name), None, features, labels)
+    with pytest.warns(UserWarning, match="changed no parameter"):
+        d2l.train_ch7(lambda *arguments: None, None, {"lr": 1}, features, labels, 1500)
     with pytest.raises(ValueError, match=r"the arrays have \[1500, 10\] rows"):
         d2l.train_ch7(trainer_fn, zeros(name), HYPERPARAMS, features, labels[:10])
     with pytest.raises(ValueError, match="num_epochs is 0"):
