@@ -26,6 +26,10 @@ A framework is a module of this package, with the same functions in the same ord
     widened(x, s, g)    the three in the wider precision of x and s
     COMPILER            what compiled_apply compiles with; None where it works in NumPy's blocks
     trial(update)       the update as it is best tried on a few elements
+    parameter(a)        a NumPy array as a parameter that can have a gradient
+    give_gradient(x, g) gives it one, as a backward pass does
+    optimizer_step(trainer_fn, params, states, hyperparams)
+                        take(grads), a step of an optimizer in any style (see lesson/styles)
     linreg_step(trainer_fn, states, hyperparams, w, b)
                         two functions: step(X, y) takes one step from scratch on half the mean
                         squared error of a linear model that starts at w, of shape (d, 1), and b,

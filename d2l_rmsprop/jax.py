@@ -162,8 +162,22 @@ def _compile(update: Update) -> Callable[..., Any]:
 # training
 
 
+def parameter(a: np.ndarray) -> Array:
+    return Variable(a)
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    x.grad = g
+
+
 def _write(x: Variable, value: Array) -> None:
     x.value = jnp.asarray(boxes.plain(value), x.dtype)
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return styles.steps(trainer_fn, params, states, hyperparams, _write, boxes.plain)
 
 
 @jax.jit
@@ -174,8 +188,8 @@ def _gradients(weights: Sequence, X: Array, y: Array) -> Sequence:
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = Variable(w), Variable(b)
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write, boxes.plain)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         w.grad, b.grad = _gradients([w.value, b.value], X, y)

@@ -129,17 +129,31 @@ def _memory(a: Array) -> onp.ndarray:
 # training
 
 
+def parameter(a: onp.ndarray) -> Array:
+    x = from_numpy(a)
+    x.attach_grad()
+    return x
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    g.copyto(x.grad)
+
+
 def _write_into(x: Array, value: Array) -> None:
     x[:] = value
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return styles.steps(trainer_fn, params, states, hyperparams, _write_into)
 
 
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = from_numpy(w), from_numpy(b)
-    w.attach_grad()
-    b.attach_grad()
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write_into)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         with autograd.record():

@@ -106,15 +106,29 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 # training
 
 
+def parameter(a: np.ndarray) -> Array:
+    return Variable(a)
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    x.grad = g
+
+
 def _write(x: Variable, value: Array) -> None:
     x.value[...] = boxes.plain(value)
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return styles.steps(trainer_fn, params, states, hyperparams, _write, boxes.plain)
 
 
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = Variable(w), Variable(b)
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write, boxes.plain)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         error = linreg(X, w.value, b.value) - reshape(y, (-1, 1))

@@ -134,21 +134,34 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
 # training
 
 
+def parameter(a: np.ndarray) -> Array:
+    return paddle.to_tensor(a, stop_gradient=False)
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    x.grad = g if x.grad is None else x.grad + g  # as backward() adds it up
+
+
 def _write(x: Array, value: Array) -> None:
     x.copy_(value.astype(x.dtype), False)
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return paddle.no_grad()(styles.steps(trainer_fn, params, states, hyperparams, _write))
 
 
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = (paddle.to_tensor(a, stop_gradient=False) for a in (w, b))
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         w.clear_gradient(), b.clear_gradient()  # not every optimizer does
         squared_loss(linreg(X, w, b), y).mean().backward()
-        with paddle.no_grad():
-            take([w.grad, b.grad])
+        take([w.grad, b.grad])
 
     return step, lambda: (w.numpy(), b.numpy())
 

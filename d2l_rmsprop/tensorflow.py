@@ -166,15 +166,29 @@ def _compile(update: Update) -> Callable[..., Any]:
 # training
 
 
+def parameter(a: np.ndarray) -> Array:
+    return tf.Variable(a)
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    x.grad = g
+
+
 def _write(x: Array, value: Array) -> None:
     x.assign(tf.cast(value, x.dtype))
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return styles.steps(trainer_fn, params, states, hyperparams, _write)
 
 
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    params = w, b = [tf.Variable(w), tf.Variable(b)]
-    take = styles.steps(trainer_fn, params, states, hyperparams, _write)
+    params = w, b = [parameter(w), parameter(b)]
+    take = optimizer_step(trainer_fn, params, states, hyperparams)
 
     @tf.function(reduce_retracing=True)
     def gradients(X: Array, y: Array) -> list[Array]:

@@ -183,6 +183,21 @@ def _compile(update: Update) -> tuple[Callable, Callable]:
 # training
 
 
+def parameter(a: Any) -> Array:
+    return torch.tensor(a, requires_grad=True)
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    x.grad = g if x.grad is None else x.grad + g  # as backward() adds it up
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    steps = styles.steps(trainer_fn, params, states, hyperparams, torch.Tensor.copy_)
+    return torch.no_grad()(steps)
+
+
 def _half_mse(y_hat: Array, y: Array) -> Array:
     return torch.nn.functional.mse_loss(y_hat, reshape(y, y_hat.shape)) / 2
 
@@ -190,14 +205,13 @@ def _half_mse(y_hat: Array, y: Array) -> Array:
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, torch.Tensor.copy_)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         w.grad = b.grad = None  # a reader's optimizer need not clear them
         _half_mse(linreg(X, w, b), y).backward()
-        with torch.no_grad():
-            take([w.grad, b.grad])
+        take([w.grad, b.grad])
 
     return step, lambda: (w.detach().numpy().copy(), b.detach().numpy().copy())
 

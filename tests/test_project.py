@@ -61,7 +61,16 @@ def test_frameworks_read_side_by_side():
 
 
 # each may import what stands on its left; CONTRIBUTING draws the same
-FLOORS = ["files", "backend", "rmsprop", "lesson", "experiments", "backends", "frameworks"]
+FLOORS = [
+    "files",
+    "backend",
+    "rmsprop",
+    "lesson",
+    "experiments",
+    "marking",
+    "backends",
+    "frameworks",
+]
 FLOORS += ["editions", "book", "commands"]
 
 

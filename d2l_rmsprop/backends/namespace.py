@@ -31,6 +31,7 @@ from ..lesson.plotting import (
 from ..lesson.trace import trace_linreg
 from ..rmsprop import init_rmsprop_states as _init_rmsprop_states
 from ..rmsprop import leaky_average_weights, rmsprop, rmsprop_2d
+from ..marking import check as _check
 from . import compiling
 from .compiling import compile
 
@@ -43,6 +44,7 @@ __all__ = [
     "annotate",
     "apply",
     "bind",
+    "check",
     "compile",
     "download",
     "evaluate_loss",
@@ -85,6 +87,7 @@ def _on_framework(function: Callable[Concatenate[Any, P], R]) -> Callable[P, R]:
 
 
 apply = _on_framework(compiling.apply)
+check = _on_framework(_check)
 evaluate_loss = _on_framework(training.evaluate_loss)
 fit = training.fit
 get_data_ch11 = _on_framework(data.get_data_ch11)

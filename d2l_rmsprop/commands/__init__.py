@@ -5,13 +5,20 @@ import os
 import click
 
 from .. import __version__
-from . import backends, compare, notebook, sweep
+from . import backends, check, compare, grade, notebook, sweep
 from .program import Program
 
 
 @click.group(
     cls=Program,
-    commands=[backends.backends, compare.compare, notebook.notebook, sweep.sweep],
+    commands=[
+        backends.backends,
+        check.check,
+        compare.compare,
+        grade.grade,
+        notebook.notebook,
+        sweep.sweep,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__)

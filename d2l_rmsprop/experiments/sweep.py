@@ -24,6 +24,7 @@ from ..lesson.training import check_count, fit
 from ..rmsprop import rmsprop
 from .cluster import ClusterError, cluster
 from .compare import arrays
+from .progress import progress
 
 BLOCK = 64  # cells, at most, that a worker trains at once, as columns of one array
 WORTH_PROCESSES = 10**7  # examples that all runs see: fewer take less time than starting processes
@@ -279,7 +280,7 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
         jobs = min(jobs, len(blocks), max(2, cpu_count()))
         begin = {"initializer": follow, "initargs": (os.getpid(),)}
         workers = {"backend": "loky", "n_jobs": jobs, **begin}
-    with workers_environment(), _progress(losses.size, losses.size - todo.size) as advance:
+    with workers_environment(), progress(losses.size, "runs", losses.size - todo.size) as advance:
         for wave in waves:
             tasks = [
                 delayed(_train_block)(
@@ -322,21 +323,6 @@ def workers_environment() -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextlib.contextmanager
-def _progress(total: int, completed: int) -> Iterator[Callable[[int], None]]:
-    """Give a function to call with the number of new cells; the bar is on stderr, on a screen."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), "runs", TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("", total=total, completed=completed)
-        yield lambda cells: progress.advance(task, cells)
 
 
 # the file of results

@@ -172,7 +172,8 @@ def _taken(returned: Any, params: Sequence[Array], states: Any) -> tuple[Sequenc
         elif len(returned) > 1:
             states = returned[1]
         return returned[0], states
-    if all(getattr(a, "shape", ()) for a in returned):
+    shapes = [getattr(a, "shape", None) for a in returned]
+    if all(shapes) or shapes == [x.shape for x in params]:
         return returned, states
     return params, states  # numbers, such as a norm: the params are those in the list
 
