@@ -98,7 +98,7 @@ class _Client(NotebookClient):
         hung_up = self.kc.iopub_channel.socket.get_monitor_socket(zmq.constants.EVENT_DISCONNECTED)
         await recv_monitor_message(hung_up)
         self.hung_up = self.running
-        await asyncio.sleep(0.5)  # a kernel that dies hangs up too
+        await asyncio.sleep(2)  # a kernel that dies hangs up too, and is gone by then
         if self.hung_up and await self.km.is_alive():
             self._cut(self.hung_up, TOO_MUCH)
 
