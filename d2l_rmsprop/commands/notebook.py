@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -59,6 +60,7 @@ class Result(NamedTuple):
     made: bool = False
     refused: str = ""
     signal: int = 0  # that stopped it
+    slips: tuple[str, ...] = ()  # what looks wrong in the chapter
 
 
 @click.command()
@@ -145,9 +147,13 @@ def notebook(
             refused.append(f"skipped {name}: {why}")
             click.echo(refused[-1], err=True)
             jobs = [job for job in jobs if job.backend != name]
-    made, without = 0, 0
+    made, without, slips = 0, 0, list[str]()
     try:
         for job, result in _results(jobs, Options(every, execute, timeout, compat)):
+            for slip in result.slips:
+                if slip not in slips:
+                    slips.append(slip)
+                    click.echo(slip, err=True)
             if result.made:
                 made += 1
                 if execute or not several:
@@ -290,7 +296,9 @@ def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Resul
         for job, result in zip(jobs, results, strict=True):
             progress.advance(bar)
             # here, not in a process that a stop may end while it writes
-            yield job, _write(job.target, result.content) if result.content else result
+            if result.content:
+                result = _write(job.target, result.content)._replace(slips=result.slips)
+            yield job, result
 
 
 def _in_processes(jobs: Sequence[Job], options: Options) -> Iterator[Result]:
@@ -307,6 +315,16 @@ def _in_processes(jobs: Sequence[Job], options: Options) -> Iterator[Result]:
 
 def _make(job: Job, options: Options) -> Result:
     """Return a converted notebook, still to be written, or execute and write it."""
+    from ..book.source import ChapterWarning
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ChapterWarning)
+        result = _made(job, options)
+    slips = [w for w in found if issubclass(w.category, ChapterWarning)]
+    return result._replace(slips=tuple(f"{w.filename}:{w.lineno}: {w.message}" for w in slips))
+
+
+def _made(job: Job, options: Options) -> Result:
     from ..book.notebook import ChapterError, Stopped, backends_of, build, convert_file, read
 
     source, backend, target = job
