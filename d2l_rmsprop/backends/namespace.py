@@ -111,13 +111,14 @@ def bind(framework: str) -> None:
             setattr(module, name, bound(function, module))
 
 
-def bound(function: Callable, d2l: Any) -> Callable:
-    """Return a function with the framework, its first argument, filled in."""
+def bound(function: Callable, d2l: Any, name: str = "") -> Callable:
+    """Return a function with the framework, its first argument, filled in; it may be renamed."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         return function(d2l, *args, **kwargs)
 
+    call.__name__ = name or function.__name__
     del call.__wrapped__  # help() would show the framework's place again
     parameters = list(inspect.signature(function).parameters.values())
     call.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]

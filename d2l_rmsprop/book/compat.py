@@ -6,7 +6,8 @@ from ..editions import EDITIONS
 
 _NAMES = "|".join(("d2l", *EDITIONS))
 _IMPORT = re.compile(
-    rf"^\s*(?:from|import)\s+(?:\w[\w.]*(?:\s+as\s+\w+)?\s*,\s*)*({_NAMES})\b", re.M
+    rf"^[ \t]*(?:from|import)[ \t]+(?:\w[\w.]*(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*({_NAMES})\b",
+    re.M,
 )
 # '../data/airfoil_self_noise.dat' or its like, but neither a URL nor another machine's /data
 _AIRFOIL = re.compile(r"""["']((?:\w[\w.-]*/|\.{1,2}/)+airfoil_self_noise\.dat)["']""")

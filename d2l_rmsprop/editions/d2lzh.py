@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 train_ch7 = legacy(bound(ch7.train_ch7, mxnet_nd))
-train_gluon_ch7 = legacy(bound(ch7.train_concise_ch7, mxnet_nd))
+train_gluon_ch7 = legacy(bound(ch7.train_concise_ch7, mxnet_nd, "train_gluon_ch7"))
 
 
 def get_data_ch7() -> tuple[Array, Array]:

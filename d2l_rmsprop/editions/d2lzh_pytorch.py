@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 train_ch7 = bound(ch7.train_ch7, torch)
-train_pytorch_ch7 = bound(ch7.train_concise_ch7, torch)
+train_pytorch_ch7 = bound(ch7.train_concise_ch7, torch, "train_pytorch_ch7")
 
 
 def get_data_ch7() -> tuple[Array, Array]:

@@ -76,4 +76,4 @@ _framework = types.SimpleNamespace(
     builtin_step=_builtin_step,
 )
 train_ch7 = bound(ch7.train_ch7, _framework)
-train_tensorflow2_ch7 = bound(ch7.train_concise_ch7, _framework)
+train_tensorflow2_ch7 = bound(ch7.train_concise_ch7, _framework, "train_tensorflow2_ch7")

@@ -101,6 +101,7 @@ def test_arguments_have_the_editions_order_and_defaults(name, function, names):
     found = getattr(edition(name), CH7[name][1] if function == "concise" else function)
     parameters = inspect.signature(found).parameters.values()
     kept = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    assert found.__name__ == (CH7[name][1] if function == "concise" else function)
     assert [p.name for p in kept] == names.split()
     if "num_epochs" in names:
         assert [p.default for p in kept[-2:]] == [10, 2]
