@@ -167,8 +167,9 @@ def linreg_step(
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
-    start = [paddle.nn.initializer.Assign(a) for a in (w, b)]
-    net = paddle.nn.Linear(*w.shape, weight_attr=start[0], bias_attr=start[1])
+    zero = paddle.nn.initializer.Constant()  # the reader's generator stays as it is
+    net = paddle.nn.Linear(*w.shape, weight_attr=zero, bias_attr=zero).to(dtype=w.dtype.name)
+    net.weight.set_value(w), net.bias.set_value(b)
     make = styles.maker(trainer, paddle.optimizer.Optimizer, "paddle.optimizer.RMSProp")
     optimizer = make(hyperparams, parameters=net.parameters())
 

@@ -55,4 +55,13 @@ def _optimizer(trainer: Any, hyperparams: Any) -> Any:
             f"trainer is {styles.described(trainer)}; it must be the name of one of MXNet's "
             f"optimizers: {', '.join(sorted(known))}."
         )
-    return styles.maker(known[trainer.lower()], Optimizer, "'rmsprop'")(hyperparams)
+    optimizer = styles.maker(known[trainer.lower()], Optimizer, "'rmsprop'")(hyperparams)
+    create = optimizer.create_state  # float32 in some optimizers, whatever the weight is
+    optimizer.create_state = lambda index, weight: _cast(create(index, weight), weight.dtype)
+    return optimizer
+
+
+def _cast(state: Any, dtype: Any) -> Any:
+    if isinstance(state, (list, tuple)):
+        return type(state)(_cast(s, dtype) for s in state)
+    return state if state is None else state.astype(dtype)
