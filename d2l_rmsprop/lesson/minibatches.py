@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backend import Array, as_numpy
 from .data import Minibatches
+from .styles import described
 
 ADVICE = "as d2l.load_array((X, y), batch_size) gives them"
 
@@ -31,10 +32,11 @@ def numbers(minibatch: Any) -> tuple[np.ndarray, np.ndarray]:
     ValueError for anything else.
     """
     if not isinstance(minibatch, (list, tuple)):
-        raise TypeError(f"a minibatch of data_iter is a {_kind(minibatch)}; {_PAIR}")
+        raise TypeError(f"a minibatch of data_iter is {described(minibatch)}; {_PAIR}")
     if len(minibatch) != 2:
         raise ValueError(
-            f"a minibatch of data_iter is a {_kind(minibatch)} of length {len(minibatch)}; {_PAIR}"
+            f"a minibatch of data_iter is a {type(minibatch).__name__} of length {len(minibatch)}; "
+            f"{_PAIR}"
         )
     X, y = (_array(name, a) for name, a in zip("Xy", minibatch, strict=True))
     if X.ndim != 2:
@@ -51,18 +53,14 @@ def numbers(minibatch: Any) -> tuple[np.ndarray, np.ndarray]:
 _PAIR = f"it must be a pair (X, y), {ADVICE}."
 
 
-def _kind(a: object) -> str:
-    return type(a).__name__
-
-
 def _array(name: str, a: Any) -> np.ndarray:
     try:
         array = as_numpy(a)
         np.asarray(array.reshape(-1)[:1], np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of numbers ({error}); {_PAIR}") from error
-    if array.dtype.kind == "c":
-        raise ValueError(f"{name} is of {array.dtype} numbers; give real ones.")
+        raise ValueError(f"{name} is not an array of numbers ({error}).") from error
+    if array.dtype.kind in "cOSU":
+        raise ValueError(f"{name} has elements of type {array.dtype}; give real numbers.")
     return array
 
 
@@ -113,11 +111,11 @@ def check_iterable(data_iter: Any) -> None:
         again = iter(data_iter) is not data_iter
     except TypeError:
         raise TypeError(
-            f"data_iter is a {_kind(data_iter)}; it must be minibatches (X, y), {ADVICE}."
+            f"data_iter is {described(data_iter)}; it must be minibatches (X, y), {ADVICE}."
         ) from None
     if not again:
         until = " until its reset()" if hasattr(data_iter, "reset") else ""
         raise TypeError(
-            f"data_iter is a {_kind(data_iter)}, which can be read only once{until}, and each "
-            f"epoch reads it; give a list of its minibatches (X, y), or all of them {ADVICE}."
+            f"data_iter is {described(data_iter)}, which can be read only once{until}, and each "
+            "epoch reads it; give a list of pairs (X, y), or d2l.load_array((X, y), batch_size)."
         )

@@ -221,7 +221,7 @@ def maker(trainer: Any, kind: type, example: str) -> Callable[..., Any]:
         name = getattr(trainer, "__name__", type(trainer).__name__)
         try:
             optimizer = trainer(*args, **others, **hyperparams)
-        except (AssertionError, TypeError, ValueError) as error:
+        except Exception as error:
             reason = textwrap.shorten(str(error), 200)
             raise ValueError(
                 f"{name} does not take the hyperparams {dict(hyperparams)} ({reason}); it takes: "
@@ -239,20 +239,19 @@ def maker(trainer: Any, kind: type, example: str) -> Callable[..., Any]:
 
 def _keywords(trainer: Any) -> list[str]:
     """Return the names of an optimizer's hyperparameters: those of its class and its bases."""
-    classes = trainer.__mro__[:-1] if isinstance(trainer, type) else [trainer]
-    names = {
-        a.name: None
-        for each in classes
-        for a in inspect.signature(each).parameters.values()
-        if a.kind not in _VARIADIC and a.name not in ("params", "parameters")
-    }
-    return list(names)
+    names: dict[str, None] = {}  # keeps their order
+    for each in trainer.__mro__[:-1] if isinstance(trainer, type) else [trainer]:
+        arguments = _arguments(each, depth=0)
+        names |= {a.name: None for a in arguments if a.kind not in _VARIADIC}
+        if all(a.kind is not a.VAR_KEYWORD for a in arguments):  # nothing goes on to the base
+            break
+    return [name for name in names if name not in ("params", "parameters")]
 
 
 def described(a: Any) -> str:
     """Return what a value is, for a message: None, a number or text itself, else its type."""
     if a is None or isinstance(a, (str, int, float)):
         return repr(a)
-    if isinstance(a, type):
-        return f"the class {a.__module__}.{a.__qualname__}"
-    return f"a {type(a).__module__}.{type(a).__qualname__}".replace("builtins.", "")
+    kind = a if isinstance(a, type) else type(a)
+    name = f"{kind.__module__}.{kind.__qualname__}".replace("builtins.", "")
+    return f"the class {name}" if kind is a else f"an instance of {name}"

@@ -1,13 +1,8 @@
 """Every style of optimizer that the book's editions have trains as the formula does."""
 
-import functools
-
 import numpy as np
 import pytest
-from conftest import framework, precision
 from references import by_hand, rmsprop_by_hand, table
-
-from d2l_rmsprop.lesson.styles import arrangement
 
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9, "eps": 1e-6}
 
