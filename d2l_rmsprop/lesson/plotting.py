@@ -1,6 +1,7 @@
 """Pictures at the book's size, and the small tools that its training loops call."""
 
 import itertools
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -242,9 +243,20 @@ def trace_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
     x1, x2, s1, s2 = -5, -2, 0, 0
     results = [(x1, x2)]
     for _ in range(steps):
-        x1, x2, s1, s2 = trainer(x1, x2, s1, s2, *([f_grad] if f_grad else []))
+        returned = trainer(x1, x2, s1, s2, *([f_grad] if f_grad else []))
+        try:
+            x1, x2, s1, s2 = returned
+        except (TypeError, ValueError):
+            raise _unlike(returned, "trainer returned", "the four numbers x1, x2, s1, s2") from None
         results.append((x1, x2))
     return results
+
+
+def _unlike(value: Any, what: str, wanted: str) -> Exception:
+    """Return the error that says what a function returned or was given, and what it should be."""
+    if value is None:
+        return TypeError(f"{what} None, not {wanted}; is a return missing?")
+    return ValueError(f"{what} {textwrap.shorten(repr(value), 100)}, not {wanted}.")
 
 
 def show_trace_2d(
@@ -263,8 +275,8 @@ def show_trace_2d(
     """
     set_figsize(figsize)
     paths = [
-        np.array([[_number(x1), _number(x2)] for x1, x2 in places])
-        for places in (results if legend else [results])
+        np.array([_place(each) for each in _listed(places)])
+        for places in (_listed(results) if legend else [results])
     ]
     path = np.concatenate(paths)
     seen = path[np.isfinite(path).all(axis=1) & (np.abs(path) < 20).all(axis=1)]
@@ -273,7 +285,10 @@ def show_trace_2d(
     grid = np.meshgrid(
         *(np.linspace(a, b, 70, dtype=np.float32) for a, b in zip(low, high, strict=True))
     )
-    heights = as_numpy(f(*(d2l.tensor(x) for x in grid)))
+    heights = f(*(d2l.tensor(x) for x in grid))
+    if np.shape(heights) != grid[0].shape:
+        raise _unlike(heights, "f returned", f"the heights at {grid[0].shape} places")
+    heights = as_numpy(heights)
     plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
     styles = itertools.cycle(_PATHS)
     lines = [plt.plot(*path.T, next(styles), markersize=4)[0] for path in paths]
@@ -284,6 +299,23 @@ def show_trace_2d(
     plt.gca().set_aspect("equal")
 
 
+def _listed(results: Any) -> list:
+    if not np.iterable(results) or not (listed := list(results)):
+        raise _unlike(results, "results is", "the places that train_2d returns")
+    return listed
+
+
+def _place(place: Any) -> tuple[float, float]:
+    try:
+        x1, x2 = place
+    except (TypeError, ValueError):
+        raise _unlike(place, "a place in results is", "a pair (x1, x2)") from None
+    return _number(x1), _number(x2)
+
+
 def _number(value: Any) -> float:
     """Return a float, an int or an array of one number as a float."""
-    return float(as_numpy(value).reshape(()))
+    try:
+        return float(as_numpy(value).reshape(()))
+    except (TypeError, ValueError):
+        raise _unlike(value, "there is", "a number") from None

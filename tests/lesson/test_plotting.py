@@ -136,6 +136,37 @@ def test_a_path_that_diverges_is_drawn_as_far_as_it_can_be():
     assert plt.gca().get_xlim() == (-5.5, 1.0)
 
 
+@pytest.mark.parametrize(
+    "returned, words",
+    [
+        (None, "trainer returned None, not the four numbers x1, x2, s1, s2; is a return missing?"),
+        ((1, 2), r"trainer returned \(1, 2\), not the four numbers"),
+        ((1, 2, 3, 4, 5), "not the four numbers"),
+        (1.0, r"trainer returned 1.0, not the four"),
+        ((1, None, 0, 0), "there is None, not a number"),
+    ],
+)
+def test_a_trainer_that_forgets_its_return_is_told(returned, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        train_2d(lambda x1, x2, s1, s2: returned)
+
+
+@pytest.mark.parametrize(
+    "f, results, words",
+    [
+        (None, None, "results is None, not the places that train_2d returns"),
+        (None, [], r"results is \[\], not the places"),
+        (None, [(1, 2), (3,)], r"a place in results is \(3,\), not a pair"),
+        (None, [(1, "here")], "there is 'here', not a number"),
+        (lambda x1, x2: None, [(1, 2)], "f returned None, not the heights"),
+        (lambda x1, x2: 3.0, [(1, 2)], "f returned 3.0, not the heights"),
+    ],
+)
+def test_what_is_no_path_and_no_height_is_said(f, results, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        framework("numpy").show_trace_2d(f, results)
+
+
 def test_rmsprop_2d_is_a_trainer():
     (first, *_, last) = train_2d(framework("numpy").rmsprop_2d)
     assert first == (-5, -2) and 0.1 * last[0] ** 2 + 2 * last[1] ** 2 < 2e-5

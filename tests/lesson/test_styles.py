@@ -1,10 +1,17 @@
 """Every style of optimizer that the book's editions have trains as the formula does."""
 
+import functools
+
 import numpy as np
 import pytest
+from conftest import framework
 from references import by_hand, rmsprop_by_hand, table
 
+from d2l_rmsprop.lesson.styles import arrangement
+
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9, "eps": 1e-6}
+X, Y = (a[:300] for a in table())
+EXPECTED = by_hand(X, Y, rmsprop_by_hand(), epochs=1)
 
 
 def new(p, s, g, hyperparams):
@@ -17,16 +24,12 @@ def zeros(d2l):
     return [d2l.zeros((5, 1)), d2l.zeros((1,))]
 
 
-def trained(d2l, trainer_fn, states, hyperparams=HYPERPARAMS):
-    data_iter = d2l.load_array(table(), 10)
-    return d2l.train_ch11(trainer_fn, states, dict(hyperparams), data_iter, 5, draw=False)[1]
+def trained(d2l, trainer_fn, states, hyperparams=HYPERPARAMS, epochs=1):
+    data_iter = d2l.load_array((X, Y), 10)
+    return d2l.train_ch11(trainer_fn, states, hyperparams, data_iter, 5, epochs, draw=False)[1]
 
 
-def grads_of(params):
-    return [p.grad for p in params]
-
-
-# What it returns, and where it puts the new arrays. Each takes gradients, or reads them.
+# where the new arrays are
 
 
 def returns_params(params, grads, states, hyperparams):
@@ -57,20 +60,202 @@ def yields(params, grads, states, hyperparams):
         yield p
 
 
-RESULTS = [returns_params, returns_both, into_the_lists, into_the_lists_and_returns, yields]
-
-
-@pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("takes", ["grads second", "grads last", "no grads"])
-def test_new_params_are_taken_wherever_they_are(d2l, result, takes):
-    trainer_fn = {
-        "grads second": result,
-        "grads last": lambda params, states, hyperparams, grads: result(
-            params, grads, states, hyperparams
-        ),
-        "no grads": lambda params, states, hyperparams: result(
-            params, grads_of(params), states, hyperparams
-        ),
-    }[takes]
-    losses = trained(d2l, trainer_fn, zeros(d2l))
-    np.testing.assert_allclose(losses, by_hand(*table(), rmsprop_by_hand()), atol=1e-6)
+def test_new_params_are_taken_wherever_they_are(d2l, takes):
+    for put in (returns_params, returns_both, into_the_lists, into_the_lists_and_returns, yields):
+        trainer_fn = {
+            "grads second": put,
+            "grads last": lambda params, states, hyperparams, grads, put=put: put(
+                params, grads, states, hyperparams
+            ),
+            "no grads": lambda params, states, hyperparams, put=put: put(
+                params, [p.grad for p in params], states, hyperparams
+            ),
+        }[takes]
+        losses = trained(d2l, trainer_fn, zeros(d2l))
+        np.testing.assert_allclose(losses, EXPECTED, atol=1e-6, err_msg=put.__name__)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        lambda d2l: tuple((None, s) for s in zeros(d2l)),
+        lambda d2l: {i: [s] for i, s in enumerate(zeros(d2l))},
+        lambda d2l: [None, None],
+        lambda d2l: [{"s": s} for s in d2l.init_rmsprop_states(5)],
+    ],
+)
+def test_states_of_any_nesting(d2l, states):
+    def trainer_fn(params, grads, states, hyperparams):
+        for i, g in enumerate(grads):
+            s = states[i]
+            while isinstance(s, (tuple, list, dict)):
+                s = list(s.values() if isinstance(s, dict) else s)[-1]
+            params[i], states[i] = new(params[i], 0 * g if s is None else s, g, hyperparams)
+
+    losses = trained(d2l, trainer_fn, states(d2l))
+    np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)
+
+
+def test_a_list_of_states_has_what_the_optimizer_put_there(d2l):
+    states, twice = zeros(d2l), zeros(d2l)
+    trained(d2l, into_the_lists, states)
+    assert all(np.all(d2l.numpy(s) > 0) for s in states)
+    trained(d2l, returns_both, twice)
+    for s, t in zip(states, twice, strict=True):
+        np.testing.assert_allclose(d2l.numpy(s), d2l.numpy(t), rtol=1e-5)
+
+
+def test_plain_arrays_for_an_optimizer_that_takes_the_gradients_and_variables_for_the_others():
+    for name in ("numpy", "jax"):
+        d2l = framework(name)
+        seen = []
+
+        def four(params, grads, states, hyperparams, seen=seen):
+            seen.extend([*params, *states])
+
+        def three(params, states, hyperparams, seen=seen):
+            seen.extend([*params, *states])
+
+        with pytest.warns(UserWarning, match="changed no parameter"):
+            trained(d2l, four, d2l.init_rmsprop_states(5))
+        assert not any(isinstance(a, d2l.Variable) for a in seen)
+        seen.clear()
+        with pytest.warns(UserWarning, match="changed no parameter"):
+            trained(d2l, three, d2l.init_rmsprop_states(5))
+        assert all(isinstance(a, d2l.Variable) for a in seen)
+
+
+def test_pytorchs_gradients_are_the_loops_to_clear():
+    """The first edition's community package writes to .data and never clears a gradient."""
+    d2l = framework("torch")
+
+    def rmsprop(params, states, hyperparams):
+        for p, s in zip(params, states, strict=True):
+            p.data, s.data = new(p.data, s.data, p.grad.data, hyperparams)
+
+    np.testing.assert_allclose(trained(d2l, rmsprop, zeros(d2l)), EXPECTED, atol=1e-6)
+
+    def without_no_grad(params, states, hyperparams):
+        for p, s in zip(params, states, strict=True):
+            p[:], s[:] = new(p, s, p.grad, hyperparams)
+            p.grad.data.zero_()
+
+    np.testing.assert_allclose(trained(d2l, without_no_grad, zeros(d2l)), EXPECTED, atol=1e-6)
+
+
+def test_traced_optimizers_of_a_reader():
+    jax, tensorflow = framework("jax"), framework("tensorflow")
+    losses = trained(jax, jax.jax.jit(returns_both), zeros(jax))
+    np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)
+
+    @tensorflow.tf.function
+    def in_place(params, grads, states, hyperparams):
+        for p, g, s in zip(params, grads, states):  # noqa: B905 - AutoGraph knows no strict
+            new_p, new_s = new(p, s, g, HYPERPARAMS)
+            p.assign(new_p)
+            s.assign(new_s)
+
+    losses = trained(tensorflow, in_place, tensorflow.init_rmsprop_states(5))
+    np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)
+
+
+# who takes what: names, not counts
+
+
+def three(params, states, hyperparams, scale=1): ...
+def four(params, grads, states, hyperparams, scale=1): ...
+def last(params, states, hyperparams, grads): ...
+def star(params, gradients, *others): ...
+def optional(params, states, hyperparams, grads=None): ...
+def clipped(params, states, hyperparams, grad_clip=5.0, *args, **kwargs): ...
+def by_keyword(params, *, grads, states, hyperparams): ...
+
+
+class Optimizer:
+    def __call__(self, params, grads, states, hyperparams): ...
+    def step(self, params, states, hyperparams, gradients): ...
+
+
+def handed_on(function):
+    return lambda *args, **kwargs: function(*args, **kwargs)
+
+
+@functools.wraps(four)
+def adapted(params, states, hyperparams): ...
+
+
+THREE, FOUR = ["params", "states", "hyperparams"], ["params", "grads", "states", "hyperparams"]
+LAST = ["params", "states", "hyperparams", "grads"]
+
+
+@pytest.mark.parametrize(
+    "trainer_fn, positional",
+    [
+        (three, THREE),
+        (four, FOUR),
+        (last, LAST),
+        (star, FOUR),
+        (optional, LAST),
+        (clipped, THREE),
+        (adapted, THREE),
+        (lambda *args: None, THREE),
+        (Optimizer(), FOUR),
+        (Optimizer().step, LAST),
+        (functools.partial(four, scale=2), FOUR),
+        (functools.partial(lambda k, *rest: None, 1), THREE),
+        (handed_on(four), FOUR),
+        (functools.wraps(last)(handed_on(last)), LAST),
+        (lambda p, g, s, h: None, FOUR),
+        (lambda w, dw, v, hp: None, FOUR),
+        (lambda ps, ss, hps, p=1: None, THREE),
+        (lambda weights, states, hp: None, THREE),
+        (lambda params, hyperparams: None, ["params", "hyperparams"]),
+        (lambda params, gradients, hyperparams: None, ["params", "grads", "hyperparams"]),
+        (dict.update, THREE),
+    ],
+)
+def test_arguments_are_known_by_their_names(trainer_fn, positional):
+    assert arrangement(trainer_fn) == (positional, {})
+
+
+def test_arguments_by_keyword():
+    names = ["grads", "states", "hyperparams"]
+    assert arrangement(by_keyword) == (["params"], dict(zip(names, names, strict=True)))
+    bound = functools.partial(last, hyperparams={"lr": 1})  # stays what the reader bound
+    assert arrangement(bound) == (["params", "states"], {"grads": "grads"})
+
+
+def test_an_argument_that_is_no_role_is_refused():
+    d2l = framework("numpy")
+    with pytest.raises(TypeError, match=r"takes an argument 't', which is none of .*default\.$"):
+        trained(d2l, lambda params, states, hyperparams, t: None, None)
+
+
+@pytest.mark.parametrize("wrong", ["shape", "type", "count"])
+def test_params_of_another_shape_are_refused(d2l, wrong):
+    def trainer_fn(params, grads, states, hyperparams):
+        if wrong == "shape":
+            params[0] = params[0] + d2l.zeros((5, 5))
+        elif wrong == "type":
+            params[0] = None
+        else:
+            params.pop()
+
+    words = {"shape": r"params\[0\] shape \(5, 5\); .* \(5, 1\)\.$", "type": "the type NoneType"}
+    with pytest.raises(ValueError, match=words.get(wrong, "left 1 params of 2")):
+        trained(d2l, trainer_fn, None)
+
+
+def test_an_optimizer_that_changes_nothing_is_told_once(d2l, recwarn):
+    def forgotten(params, states, hyperparams):
+        for p in params:
+            p = p - hyperparams["lr"] * p.grad
+
+    trained(d2l, forgotten, None, epochs=3)
+    (warning,) = [w for w in recwarn if issubclass(w.category, UserWarning)]
+    assert "an epoch of training changed no parameter" in str(warning.message)
+    assert warning.filename == __file__
+    recwarn.clear()
+    trained(d2l, forgotten, None, {"lr": 0})
+    assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
