@@ -220,10 +220,10 @@ def train_ch11(
     is not 0, a warning says so. Raises TypeError or ValueError, in one sentence, for what cannot
     be trained.
     """
+    from_scratch = scratch_step(d2l, trainer_fn, states, hyperparams)
     check_iterable(data_iter)
     if feature_dim is None:
         raise TypeError("feature_dim is missing; give the number of columns of X.")
-    from_scratch = scratch_step(d2l, trainer_fn, states, hyperparams)
 
     def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
         if not isinstance(feature_dim, Real) or feature_dim != len(w):
