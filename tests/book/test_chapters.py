@@ -92,6 +92,21 @@ def test_a_translation_shares_with_the_english_chapter_its(part, path):
     assert part(path.read_text(encoding="utf-8")) == english
 
 
+def test_every_section_has_a_label_of_its_own_and_references_stay_within_the_chapter():
+    everywhere = []
+    for path in sorted((CHAPTERS / "en").glob("*.md")):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        after = [lines[i + 1] for i, line in enumerate(lines) if re.match(r"##? ", line)]
+        labelled = [line.startswith(":label:") for line in after]
+        assert labelled[:5] == [True] * 5  # all but the summary, exercises and references
+        assert labelled == sorted(labelled, reverse=True)
+        roles = ROLE.findall("\n".join(lines))
+        labels = [key for role, key in roles if role in ("label", "eqlabel")]
+        assert {key for role, key in roles if role in ("numref", "eqref")} <= set(labels)
+        everywhere += labels
+    assert len(everywhere) == len(set(everywhere))
+
+
 @pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_code_holds_no_words_to_translate(path):
     code = "".join(content for _, content in code_cells(path.read_text(encoding="utf-8")))
