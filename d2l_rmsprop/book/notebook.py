@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import nbformat
@@ -92,9 +92,18 @@ def convert(
             while name in lines or name in given:
                 name = _digest(name)
         same[content] += 1
-        make = v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell
-        metadata = {"nbgrader": cell.nbgrader} if cell.nbgrader else {}
-        notebook.cells.append(make(cell.source, id=name, metadata=metadata))
+        # not v4.new_code_cell, which validates each, beside the whole below
+        made: dict[str, Any] = {
+            "cell_type": cell.kind,
+            "id": name,
+            "source": cell.source,
+            "metadata": {},
+        }
+        if cell.kind == "code":
+            made |= {"execution_count": None, "outputs": []}
+        if cell.nbgrader:
+            made["metadata"] = {"nbgrader": cell.nbgrader}
+        notebook.cells.append(nbformat.from_dict(made))
         lines[name] = cell.lines
     nbformat.validate(notebook)
     return Conversion(notebook, lines)
