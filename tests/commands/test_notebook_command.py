@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from d2l_rmsprop.backend import BACKENDS
-from d2l_rmsprop.book.chapters import FOLDER
+from d2l_rmsprop.book.chapters import FOLDER, chapters
 from d2l_rmsprop.commands import notebook as module
 from d2l_rmsprop.commands.notebook import notebook as command
 
@@ -180,7 +180,7 @@ def test_a_slip_in_a_chapter_is_said_once_and_it_is_converted(work, monkeypatch,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rmsporp"], "no file 'rmsporp', nor a chapter; choose one of: rmsprop, 1-write"),
+        (["rmsporp"], f"no file 'rmsporp', nor a chapter; choose one of: {', '.join(chapters())}."),
         (["x" * 300], "there is no file 'xxx"),
         (["rmsprop", "--lang", "fr"], "is not there in 'fr'; --lang is one of: en, vi, zh."),
         (["book/b/one.md", "--lang", "zh"], "book/b/one.md is a file"),
