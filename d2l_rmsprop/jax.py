@@ -124,7 +124,7 @@ def float64_numbers() -> Any:
 
 def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
     def step() -> None:
-        xs, ss = [_given_away(x) for x in params], [_given_away(s) for s in states]
+        xs, ss = _given_away(params), _given_away(states)
         gs = [_array(x.grad) for x in params]
         with float64_numbers():
             new_xs, new_ss = _compile(update)(xs, ss, gs, numbers)
@@ -135,16 +135,19 @@ def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers:
     update.attempt(None, step, functools.partial(eager_apply, update, params, states, *numbers))
 
 
-def _holders(box: Any) -> int:
-    return sys.getrefcount(box.value)
+def _holders(boxes: Sequence) -> list[int]:
+    return [sys.getrefcount(box.value) for box in boxes]
 
 
-ALONE = _holders(types.SimpleNamespace(value=object()))
+ALONE = _holders([types.SimpleNamespace(value=object())])[0]
 
 
-def _given_away(box: Variable) -> Array:
-    """Return the box's array, whose memory the step takes; a copy if anyone else holds it."""
-    return box.value if _holders(box) == ALONE else jnp.copy(box.value)
+def _given_away(boxes: Sequence) -> list[Array]:
+    """Return the arrays, whose memory the step takes; a copy of each that anyone else holds."""
+    return [
+        box.value if holders == ALONE else jnp.copy(box.value)
+        for box, holders in zip(boxes, _holders(boxes), strict=True)
+    ]
 
 
 @functools.lru_cache(64)

@@ -22,14 +22,13 @@ def apply_in_blocks(
     """Write update(x, s, g, *numbers) to the NumPy arrays x and s, with a thread for each core."""
     if x.dtype != s.dtype:
         update = functools.partial(_in_the_wider, update)
-    handling: dict[str, Any] = np.geterr()  # type: ignore[assignment]
-    if x.size <= BLOCK or not set(handling.values()) <= {"ignore", "warn"}:
+    if x.size <= BLOCK or "raise" in np.geterr().values():
         x[...], s[...] = update(x, s, g, *numbers)  # an error comes before anything is written
         return
     _keep_blocks()
     seen: set[str] = set()  # one warning when all is written, however many blocks there are
     collect: dict[str, Any] = {
-        kind: "call" if how == "warn" else how for kind, how in handling.items()
+        kind: "call" if how == "warn" else how for kind, how in np.geterr().items()
     }
     threads = os.cpu_count() or 1
     parts = [(x, s, g)]

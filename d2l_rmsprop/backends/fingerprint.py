@@ -89,7 +89,8 @@ def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashab
     if isinstance(value, ModuleType):
         if _root(value.__name__) in LIBRARIES:
             return value
-        found = [(name, vars(value)[name]) for name in attributes if name in vars(value)]
+        content = vars(value)
+        found = [(name, content[name]) for name in attributes if name in content]
         return value, *_keys(found, attributes, seen)
     if _is_constant(value):
         return value
