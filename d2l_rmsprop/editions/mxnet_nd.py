@@ -59,13 +59,30 @@ def squared_loss(y_hat: Array, y: Array) -> Array:
     return (y_hat - y.reshape(y_hat.shape)) ** 2 / 2
 
 
+variable = data.as_is
+
+
+def parameter(a: np.ndarray) -> Array:
+    x = from_numpy(a)
+    x.attach_grad()
+    return x
+
+
+def give_gradient(x: Array, g: Array) -> None:
+    g.copyto(x.grad)
+
+
+def optimizer_step(
+    trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
+) -> Callable[[list], None]:
+    return legacy(styles.steps(trainer_fn, params, states, hyperparams, _write))
+
+
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
-    w, b = from_numpy(w), from_numpy(b)
-    w.attach_grad()
-    b.attach_grad()
-    take = styles.steps(trainer_fn, [w, b], states, hyperparams, _write)
+    w, b = parameter(w), parameter(b)
+    take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
         with autograd.record():

@@ -209,7 +209,9 @@ def _shared(problem: Problem, steps: int) -> Path:
     with np.errstate(all="ignore"):
         for t, gradients in enumerate(problem.gradients[:steps], 1):
             for i, g in enumerate(gradients):
-                xs[i], s = formula(xs[i], s, g.astype(np.float64), *problem[2:], t)
+                xs[i], s = formula(
+                    xs[i], s, g.astype(np.float64), problem.lr, problem.gamma, problem.eps, t
+                )
             path.xs.append(list(xs))
             path.ss.append([s] + [np.zeros(s.shape) for _ in xs[1:]])
     return path

@@ -9,13 +9,17 @@ Arrays: TypeAlias = list[np.ndarray]  # one for each parameter
 
 
 class Problem(NamedTuple):
-    """Parameters to start from, the gradients of each step, and the hyperparameters."""
+    """Parameters to start from, the gradients of each step, and the hyperparameters.
+
+    One that is not ``strict`` may raise an error: ``s[:]``, as the book writes, has no scalars.
+    """
 
     start: Arrays
     gradients: list[Arrays]
     lr: float
     gamma: float
     eps: float
+    strict: bool = True
 
     @property
     def hyperparams(self) -> dict[str, float]:
@@ -38,6 +42,7 @@ def problems(rng: np.random.Generator, short: bool = False) -> list[Problem]:
         lr: float | None = None,
         gamma: float | None = None,
         eps: float | None = None,
+        strict: bool = True,
     ) -> Problem:
         def normal(shape: tuple[int, ...], size: float) -> np.ndarray:
             signs = rng.choice([-1, 1], shape)  # no gradient close to 0, which would tell little
@@ -49,13 +54,15 @@ def problems(rng: np.random.Generator, short: bool = False) -> list[Problem]:
             rng.uniform(0.02, 0.08) if lr is None else lr,
             rng.uniform(0.6, 0.85) if gamma is None else gamma,
             scale**2 * rng.uniform(0.2, 0.6) if eps is None else eps,
+            strict,
         )
 
-    several = [(), (0,), (3, 1), (2, 3, 4)]
     found = [
         problem([(3,), (3,)], 4),
         problem([(3,), (3,)], 4),  # the same with other numbers: what is written in stays the same
-        problem(several, 2),
+        problem([(3, 1), (2, 3, 4)], 2),
+        problem([()], 2, strict=False),
+        problem([(0,)], 2, strict=False),
         problem([(4,)], 3, gamma=0.0),
         problem([(4,)], 3, gamma=1.0),
         problem([(4,)], 2, lr=0.0),

@@ -239,13 +239,13 @@ def serve(control: socket.socket, backends: Sequence[str]) -> None:
         os.setgroups([])  # the limit of processes does not bind root
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    from ..backend import BACKENDS, load
+    from ..backend import BACKENDS
     from . import trial
 
     broken = {}
     for name in (name for name in BACKENDS if name in backends):  # in the order that they bear
         try:
-            load(name)
+            trial.preload(name)
         except ImportError as error:
             broken[name] = str(error)
     trial.disown()

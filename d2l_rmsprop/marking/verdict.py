@@ -176,10 +176,6 @@ def _report(verdicts: dict[str, Verdict], language: str) -> Report:
     return Report(verdict, mistake, verdicts)
 
 
-_EDITIONS = {"d2lzh": "mxnet", "gluonbook": "mxnet", "d2lzh_pytorch": "torch"}
-_EDITIONS |= {"d2lzh_tensorflow2": "tensorflow"}
-
-
 def meant_for(cells: Sequence[str]) -> list[str]:
     """Return the frameworks that a submission names by its imports; all of them if it names none.
 
@@ -187,7 +183,7 @@ def meant_for(cells: Sequence[str]) -> list[str]:
     """
     lines = re.findall(r"^\s*(?:from|import)\s[^#\n]*", "\n".join(cells), re.M)
     words = {word for line in lines for word in re.findall(r"\w+", line)}
-    named = {_EDITIONS.get(word, word) for word in words} & set(BACKENDS)
+    named = {trial.EDITIONS.get(word, word) for word in words} & set(BACKENDS)
     if len(named) > 1:
         named.discard("numpy")  # every framework's chapters import it
     if "d2l_rmsprop" in words or not named:

@@ -126,6 +126,95 @@ def rmsprop(params, grads, states, hyperparams):
         "numpy",
         layer().replace('hyperparams["eps"]', 'hyperparams.get("eps", 1e-6)'),
     ),
+    "the book's on torch": (
+        "torch",
+        """
+import torch
+from d2l import torch as d2l
+def rmsprop(params, states, hyperparams):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s in zip(params, states):
+        with torch.no_grad():
+            s[...] = gamma * s + (1 - gamma) * torch.square(p.grad)
+            p[...] -= hyperparams['lr'] * p.grad / torch.sqrt(s + eps)
+        p.grad.data.zero_()
+""",
+    ),
+    "the book's on tensorflow": (
+        "tensorflow",
+        """
+import tensorflow as tf
+def rmsprop(params, grads, states, hyperparams):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s, g in zip(params, states, grads):
+        s.assign(gamma * s + (1 - gamma) * tf.math.square(g))
+        p.assign(p - hyperparams['lr'] * g / tf.math.sqrt(s + eps))
+""",
+    ),
+    "the first edition's in torch": (
+        "torch",
+        """
+import sys
+sys.path.append('..')
+import torch
+import d2lzh_pytorch as d2l
+def rmsprop(params, states, hyperparams):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s in zip(params, states):
+        s.data = gamma * s.data + (1 - gamma) * (p.grad.data) ** 2
+        p.data -= hyperparams['lr'] * p.grad.data / torch.sqrt(s + eps)
+""",
+    ),
+    "the first edition's in tensorflow": (
+        "tensorflow",
+        """
+import tensorflow as tf
+import d2lzh_tensorflow2 as d2l
+def rmsprop(params, states, hyperparams, grads):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s, g in zip(params, states, grads):
+        s.assign(gamma * s + (1 - gamma) * g ** 2)
+        p.assign_sub(hyperparams['lr'] * g / tf.sqrt(s + eps))
+""",
+    ),
+    "the first edition's": (
+        "mxnet",
+        """
+import d2lzh as d2l
+from mxnet import nd
+def rmsprop(params, states, hyperparams):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s in zip(params, states):
+        s[:] = gamma * s + (1 - gamma) * p.grad.square()
+        p[:] -= hyperparams['lr'] * p.grad / (s + eps).sqrt()
+""",
+    ),
+    "the second edition's on mxnet": (
+        "mxnet",
+        """
+from mxnet import np, npx
+npx.set_np()
+def rmsprop(params, states, hyperparams):
+    gamma, eps = hyperparams['gamma'], hyperparams['eps']
+    for p, s in zip(params, states):
+        s[...] = gamma * s + (1 - gamma) * np.square(p.grad)
+        p[...] -= hyperparams['lr'] * p.grad / np.sqrt(s + eps)
+""",
+    ),
+    "the second edition's on paddle": (
+        "paddle",
+        """
+import paddle
+def rmsprop(params, states, hyperparams):
+    gamma, eps, new = hyperparams['gamma'], hyperparams['eps'], []
+    for p, s in zip(params, states):
+        with paddle.no_grad():
+            s.set_value(gamma * s + (1 - gamma) * paddle.square(p.grad))
+            p -= hyperparams['lr'] * p.grad / paddle.sqrt(s + eps)
+        new.append(p)
+    return new
+""",
+    ),
     "trains afterwards": ("numpy", layer() + "\nwhile True:\n    pass\n"),
 }
 
