@@ -303,13 +303,6 @@ WRONG = {
         ),
         "reshape",
     ),
-    "rows only": (
-        "numpy",
-        numpy(
-            "for i in range(len(p)):\n    s[i] = gamma * s[i] + (1 - gamma) * p.grad[i] ** 2\n    p[i] -= lr * p.grad[i] / np.sqrt(s[i] + eps)"
-        ),
-        "",
-    ),
     "correction": (
         "numpy",
         """
