@@ -301,7 +301,7 @@ WRONG = {
         numpy(
             "s[...] = gamma * s + (1 - gamma) * p.grad ** 2\np[...] -= (lr * p.grad / np.sqrt(s + eps)).reshape(3)"
         ),
-        "reshape",
+        "raises ValueError",
     ),
     "correction": (
         "numpy",
