@@ -35,6 +35,7 @@ class Statement(NamedTuple):
     indent: int
     is_code: bool
     below: int  # the indent of the next code
+    body: int  # and of the next line, if that stands deeper
 
 
 class Branch(NamedTuple):
@@ -91,7 +92,7 @@ def _choose(source: list[str], statements: list[Statement], tab: str) -> list[Ke
             kept[empty[1]] = empty[2]
         empty = None
 
-    for rows, indent, is_code, below in statements:
+    for rows, indent, is_code, below, body in statements:
         text = "\n".join(source[row] for row in rows).strip()
         # a comment may stand further left than the code it belongs to; blank lines go with a branch
         depth = indent if is_code else max(indent, below)
@@ -114,7 +115,7 @@ def _choose(source: list[str], statements: list[Statement], tab: str) -> list[Ke
                 source[rows[0]] = source[rows[0]].replace("elif", "if", 1)
             if true is not None:
                 decided = true or bool(chain and chain.decided)
-                opened.append(Branch(indent, max(below - indent, 0), true, decided))
+                opened.append(Branch(indent, max(body - indent, 0), true, decided))
                 match = header or other
                 beside = match.groups()[-1] if match else ""  # on the header's own line
                 if not (beside and true and stays):
@@ -165,10 +166,11 @@ def _statements(source: list[str]) -> tuple[list[Statement], set[int]]:
         is_code = source[row].lstrip()[:1] not in ("", "#")
         cut.append((rows, _indent(source[row]), is_code))
         row = rows.stop
-    found, below = [], 0
+    found, below, body = [], 0, 0
     for rows, indent, is_code in reversed(cut):
-        found.append(Statement(rows, indent, is_code, below))
+        found.append(Statement(rows, indent, is_code, below, max(below, body)))
         below = indent if is_code else below
+        body = indent if source[rows[0]].strip() else body
     return found[::-1], strings
 
 

@@ -59,7 +59,7 @@ class Block(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """A chapter as it was read. ``names`` are the tabs that it is for.
+    """A chapter as it was read. ``names`` are the tabs of ours that it is for.
 
     ``slips`` are lines and what looks wrong there; ``said`` has those that were warned of.
     """
@@ -121,11 +121,11 @@ class _Reader:
         self.marked = self.magic = False  # whether a cell has a mark, and one that is a magic
         self.tab: Names | None = None
         self.opened = 0  # the line of the tab's mark
+        self.closed = self.closed_tabs()
         self.remarks: list[Remark | None] = []  # the divs around
         self.hang = 0
 
     def read(self) -> Chapter:
-        closed = self.closed_tabs()
         number = 0
         while number < len(self.lines):
             token = self.fixed.get(number)
@@ -134,11 +134,16 @@ class _Reader:
                 self.read_line(number, self.lines[first])
             elif token.type != "fence":
                 self.add("verbatim", list(enumerate(self.lines[first:number], first + 1)))
-            elif self.read_fence(token, number) and self.opened not in closed:
-                self.tab = None
-        if self.tab is not None and self.opened not in closed:
-            self.slip(self.opened, "this tab is never closed; end it with a line :end_tab:")
+            else:
+                self.read_fence(token, number)
+        self.end_open_tab()
         return self.finish()
+
+    def end_open_tab(self) -> None:
+        """End a tab that no mark closes."""
+        if self.tab is not None and self.opened not in self.closed:
+            self.slip(self.opened, "this tab is never closed; end it with a line :end_tab:")
+            self.tab = None
 
     def closed_tabs(self) -> set[int]:
         """Return the lines of the tabs that an end mark closes.
@@ -192,28 +197,29 @@ class _Reader:
         given = re.search(r'title="([^"]*)"', attributes)
         self.remarks.append(Remark(number, given[1] if given else title or ""))
 
-    def read_fence(self, token: Token, end: int) -> bool:
-        """Read a fence; return whether it is a cell."""
+    def read_fence(self, token: Token, end: int) -> None:
+        """Read a fence: a cell, an old output or text."""
         assert token.map
         first = token.map[0]
         body = self.fence_body(token)
         kind, nbgrader, id = self.read_braces(token, first + 1)
         if kind == "output":
-            return False
+            return
         if kind == "other":
             numbered = list(enumerate(self.lines[first:end], first + 1))
             if "toc" in _words(token):
                 entries = [(n, line.strip()) for n, line in body]
                 numbered = [(n, f"- {line}") for n, line in entries if line and line[0] != ":"]
             self.add("verbatim", numbered)
-            return False
+            return
+        self.end_open_tab()
         pieces = [Piece(ALL, body)]
         if kind == "code":
             declared = marks.declared(token.content)
             if declared is not None:
                 self.named |= declared
                 self.magic = True
-                return True
+                return
             pieces = self.cut(body)
         if self.tab is not None:
             pieces = [self.within_tab(piece, first + 1) for piece in pieces]
@@ -221,7 +227,6 @@ class _Reader:
         self.blocks.append(Block(kind, first + 1, pieces, None, nbgrader, id))
         # prose that goes on in a list after its cell is no longer in the list
         self.hang = self.lines[first].index(token.markup) if token.level else 0
-        return True
 
     def cut(self, body: Lines) -> list[Piece]:
         """Cut a cell at its marks, each the start of a piece; the first has what stands before."""
@@ -286,7 +291,9 @@ class _Reader:
                 block.pieces[:] = [
                     Piece(piece.names or names, piece.lines) for piece in block.pieces
                 ]
-        return Chapter(self.blocks, frozenset(self.named) or ALL, self.slips, {})
+        return Chapter(
+            self.blocks, frozenset(self.named & marks.TABS.keys()) or ALL, self.slips, {}
+        )
 
     def fence_body(self, token: Token) -> Lines:
         """Return a fence's lines with their numbers, as the parser dedents them."""

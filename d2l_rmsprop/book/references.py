@@ -107,7 +107,9 @@ class References:
             return f"\n\n{indent}{link}\n\n{indent}{caption}\n\n"
 
         text = TOKEN.sub(replace, TABLE_CAPTION.sub(r"\n\1", text))
-        text = re.sub(r"\n(?:[ \t]*\n)+", "\n\n", IMAGE_OR_CODE.sub(show, text))
+        if "![" in text:
+            text = IMAGE_OR_CODE.sub(show, text)
+        text = re.sub(r"\n(?:[ \t]*\n)+", "\n\n", text)
         return "\n\n".join([*anchors, text.strip("\n")])
 
     def _equation(self, token: re.Match[str]) -> str:

@@ -74,8 +74,10 @@ def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -
             raise ChapterError(file, line, sentence) from None
     have = chapter.have_code()
     if backend not in have:
-        line = next(block.line for block in chapter.blocks if block.kind == "code")
-        only = ", ".join(have or sorted(chapter.names))
+        code = [block for block in chapter.blocks if block.kind == "code"]
+        line = code[0].line
+        others = {name for block in code for piece in block.pieces for name in piece.names or ()}
+        only = ", ".join(have or sorted(others))
         why = f"the chapter has no code for {backend}, only for {only}"
         why += f"; add cells with #@tab {tab}, or choose another framework."
         raise ChapterError(file, line, why)
