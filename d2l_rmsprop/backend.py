@@ -17,8 +17,8 @@ A framework is a module of this package, with the same functions in the same ord
                         lr, that may differ at each step; writes both back and uses the gradient
                         up. It is eager_apply, or compiled_apply inside an optimizer of compile;
                         both get lists that went through check
-    sound(params, states)
-                        whether check has nothing to object to; it costs as little as it can
+    sound(x, s)         whether check has nothing against a parameter and its state; it may say no
+                        where they are unusual, and costs as little as it can
     obstacle(a)         what keeps an array from being changed in place, or ""
     missing_gradient(x) what to do about a parameter that has no gradient
     place(a)            where and how an array is kept, as far as the arrays of a step must agree
@@ -53,7 +53,6 @@ import functools
 import importlib
 import importlib.metadata
 import math
-import operator
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
@@ -159,31 +158,17 @@ def check(
     if len(params) != len(states):
         raise _another_count(len(params), len(states))
     try:
-        sound = (
-            all(_look_up(kind) is backend for kind in {*map(type, params)})
-            and all(issubclass(kind, backend.MUTABLE) for kind in {*map(type, states)})
-            and backend.sound(params, states)
-        )
+        sound = backend.sound
+        if all([sound(x, s) for x, s in zip(params, states, strict=True)]):
+            arrays = {*map(backend.identity, params), *map(backend.identity, states)}
+            if len(arrays) == 2 * len(params):
+                return params, states
     except Exception:  # whatever an attribute that is not there raises
-        sound = False
-    if not sound:
-        for i in range(len(params)):
-            _check_one(backend, i, params, states)
-        _check_identities(backend, params, states)
+        pass
+    for i in range(len(params)):
+        _check_one(backend, i, params, states)
+    _check_identities(backend, params, states)
     return params, states
-
-
-def agree(xs: Sequence[Array], ss: Sequence[Array], gs: Sequence[Array]) -> bool:
-    """Return whether x, its state and its gradient are floats of one shape, x and g of one type."""
-    forms, others = [*map(_form, xs)], [*map(_form, ss)]
-    return (
-        forms == [*map(_form, gs)]
-        and (forms == others or [shape for shape, _ in forms] == [shape for shape, _ in others])
-        and all(_is_float(dtype) for dtype in {dtype for _, dtype in forms + others})
-    )
-
-
-_form = operator.attrgetter("shape", "dtype")
 
 
 def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[Array]) -> None:
@@ -202,14 +187,14 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
         )
     for name, a in (f"params[{i}]", x), (f"states[{i}]", s):
         try:
-            _form(a)
+            a.shape, a.dtype  # noqa: B018
         except Exception as error:
             reason = textwrap.shorten(str(error), 100)
             raise TypeError(
                 f"{name} is a {_type_name(a)} without a shape or a type of numbers ({reason}); "
                 "give it its numbers first."
             ) from error
-        if not _is_float(a.dtype):
+        if not is_float(a.dtype):
             raise TypeError(
                 f"{name} is of {_name(a.dtype)}, which cannot hold a step of RMSProp; make it of "
                 "floats, or of the real and the imaginary parts of complex numbers."
@@ -390,7 +375,7 @@ def _name(dtype: Any) -> str:
 
 
 @functools.cache
-def _is_float(dtype: Any) -> bool:
+def is_float(dtype: Any) -> bool:
     return "float" in _name(dtype)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Optimizer, Read, Rule, Step, agree, no_place, run_backward, stepped
+from .backend import Array, Optimizer, Read, Rule, Step, no_place, run_backward, stepped
 from .backends import variable as boxes
 from .backends.blocks import apply_in_blocks, widened
 from .backends.namespace import *
@@ -65,15 +65,17 @@ def _array(a: Any) -> Array:
     return a.value if isinstance(a, Variable) else a
 
 
-def sound(params: Sequence, states: Sequence) -> bool:
-    xs, ss = [x.value for x in params], [_array(s) for s in states]
-    gs = [x.grad for x in params]
+def sound(x: Any, s: Any) -> bool:
+    if type(x) is not Variable or type(s) not in MUTABLE:
+        return False
+    a, s, g = x.value, _array(s), x.grad
     return (
-        agree(xs, ss, gs)
-        and all(issubclass(kind, ARRAYS) for kind in {*map(type, gs)})
-        and len({*map(id, xs), *map(id, ss)}) == len(xs) + len(ss)
-        and all(a.flags.writeable for a in xs)
-        and all(a.flags.writeable for a in ss)
+        type(g) is np.ndarray
+        and a.shape == s.shape == g.shape
+        and a.dtype == g.dtype
+        and a.dtype.kind == s.dtype.kind == "f"
+        and a.flags.writeable
+        and s.flags.writeable
     )
 
 

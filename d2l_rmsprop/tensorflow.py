@@ -16,8 +16,8 @@ from .backend import (
     Read,
     Rule,
     Step,
-    agree,
     importing,
+    is_float,
     no_obstacle,
     no_place,
     run_backward,
@@ -68,12 +68,17 @@ variable, identity = tf.Variable, id
 obstacle, missing_gradient, place = no_obstacle, run_backward, no_place
 
 
-def sound(params: Sequence, states: Sequence) -> bool:
-    grads = [x.grad for x in params]
+def sound(x: Array, s: Array) -> bool:
+    g = x.grad
     return (
-        agree(params, states, grads)
-        and all(issubclass(kind, ARRAYS) for kind in {*map(type, grads)})
-        and len({*map(id, params), *map(id, states)}) == 2 * len(params)
+        isinstance(x, tf.Variable)
+        and isinstance(s, tf.Variable)
+        and isinstance(g, tf.Tensor)
+        and x.shape == s.shape
+        and x.shape == g.shape
+        and (x.dtype is g.dtype or x.dtype == g.dtype)
+        and is_float(x.dtype)
+        and (s.dtype is x.dtype or is_float(s.dtype))
     )
 
 

@@ -1,14 +1,13 @@
 """The chapter on PyTorch. ``backend`` says what each name must do."""
 
 import functools
-import operator
 import types
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 
-from .backend import Array, Optimizer, Read, Rule, Step, agree, importing, run_backward, stepped
+from .backend import Array, Optimizer, Read, Rule, Step, importing, is_float, run_backward, stepped
 
 with importing("torch"):
     import torch
@@ -48,24 +47,25 @@ def variable(a: Array) -> Array:
     return a
 
 
-# for each tensor of a list, in a loop that runs in C
-_is_leaf, _layout, _device = (
-    functools.partial(map, operator.attrgetter(name)) for name in ("is_leaf", "layout", "device")
-)
+_KINDS = {torch.Tensor, torch.nn.Parameter}
 identity = torch.Tensor.data_ptr
 
 
-def sound(params: Sequence, states: Sequence) -> bool:
-    if not all(_is_leaf(params)):  # or reading the gradient would warn
+def sound(x: Array, s: Array) -> bool:
+    if not (type(x) in _KINDS and type(s) in _KINDS and x.is_leaf):  # or its gradient would warn
         return False
-    grads = [x.grad for x in params]  # torch itself sees to its device
+    g, shape, dtype = x.grad, x.shape, x.dtype
     return (
-        agree(params, states, grads)
-        and {*_layout(grads)} <= {torch.strided}
-        and [*_device(params)] == [*_device(states)]
-        and all(map(torch.Tensor.is_contiguous, states))
-        and not any(map(torch.Tensor.is_inference, states))
-        and len({*map(identity, params), *map(identity, states)}) == 2 * len(params)
+        type(g) is torch.Tensor  # on the device of x, as torch itself sees to
+        and shape == s.shape
+        and shape == g.shape
+        and dtype is g.dtype
+        and is_float(dtype)
+        and (s.dtype is dtype or is_float(s.dtype))
+        and g.layout is torch.strided
+        and s.is_contiguous()
+        and not s.is_inference()
+        and ((s.is_cpu and x.is_cpu) or s.device == x.device)
     )
 
 
