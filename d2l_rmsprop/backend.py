@@ -158,8 +158,7 @@ def check(
     if len(params) != len(states):
         raise _another_count(len(params), len(states))
     try:
-        sound = backend.sound
-        if all([sound(x, s) for x, s in zip(params, states, strict=True)]):
+        if all(map(backend.sound, params, states)):
             arrays = {*map(backend.identity, params), *map(backend.identity, states)}
             if len(arrays) == 2 * len(params):
                 return params, states

@@ -64,11 +64,20 @@ class Variable(boxes.Variable):
         super().__init__(jnp.array(value))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.value = self.value.at[index].set(value)
+        self.value = self.value.at[boxes.plain(index)].set(boxes.plain(value))
 
     def __jax_array__(self) -> Array:
         return self.value
 
+
+def _boxed(_: None, values: Sequence) -> Variable:
+    variable = object.__new__(Variable)  # as it is: it may be traced, or none of JAX's arrays
+    variable.value = values[0]
+    return variable
+
+
+# JAX's functions and transformations take a Variable; jax.grad gives one that holds the gradient
+jax.tree_util.register_pytree_node(Variable, lambda variable: ((variable.value,), None), _boxed)
 
 TYPES = MUTABLE = (Variable,)
 ARRAYS = (jax.Array, jax.core.Tracer, np.ndarray, np.generic, Variable)
@@ -91,7 +100,7 @@ def sound(x: Any, s: Any) -> bool:
 
 
 def place(a: Any) -> dict[str, Any]:
-    a = _array(a)  # JAX brings an array together with others where it was not put there
+    a = boxes.plain(a)  # JAX brings an array together with others where it was not put there
     return {"device": a.sharding} if getattr(a, "committed", False) else {}
 
 
@@ -102,15 +111,11 @@ def widened(x: Array, s: Array, g: Array) -> list[Array]:
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     xs, ss = [x.value for x in params], [s.value for s in states]
-    gs = [_array(x.grad) for x in params]
+    gs = [boxes.plain(x.grad) for x in params]
     new = stepped(update, widened, xs, ss, gs, numbers)
     for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
         x.value, s.value = new_x.astype(x.dtype), new_s.astype(s.dtype)
         x.grad = None
-
-
-def _array(a: Any) -> Array:
-    return a.value if isinstance(a, Variable) else a
 
 
 COMPILER = "jax.jit"
@@ -122,13 +127,14 @@ def float64_numbers() -> Any:
 
     The arrays keep their types: a number beside an array takes the array's.
     """
-    return getattr(jax, "enable_x64", jax.experimental.enable_x64)(True)
+    module = jax if hasattr(jax, "enable_x64") else jax.experimental
+    return module.enable_x64(True)
 
 
 def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
     def step() -> None:
         xs, ss = _given_away(params), _given_away(states)
-        gs = [_array(x.grad) for x in params]
+        gs = [boxes.plain(x.grad) for x in params]
         with float64_numbers():
             new_xs, new_ss = _compile(update)(xs, ss, gs, numbers)
         for x, s, new_x, new_s in zip(params, states, new_xs, new_ss, strict=True):

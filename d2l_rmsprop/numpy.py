@@ -54,21 +54,25 @@ class Variable(boxes.Variable):
         super().__init__(np.array(value))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.value[index] = value
+        self.value[boxes.plain(index)] = boxes.plain(value)
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple = (), **kwargs: Any
+    ) -> Any:
+        if out:
+            kwargs["out"] = tuple(map(boxes.plain, out))
+        result = getattr(ufunc, method)(*map(boxes.plain, inputs), **kwargs)
+        return out[0] if len(out) == 1 else result
 
 
 TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, np.ndarray), (np.ndarray, np.generic, Variable)
 variable, missing_gradient, place = Variable, run_backward, no_place
 
 
-def _array(a: Any) -> Array:
-    return a.value if isinstance(a, Variable) else a
-
-
 def sound(x: Any, s: Any) -> bool:
     if type(x) is not Variable or type(s) not in MUTABLE:
         return False
-    a, s, g = x.value, _array(s), x.grad
+    a, s, g = x.value, boxes.plain(s), x.grad
     return (
         type(g) is np.ndarray
         and a.shape == s.shape == g.shape
@@ -80,16 +84,16 @@ def sound(x: Any, s: Any) -> bool:
 
 
 def obstacle(a: Any) -> str:
-    return "" if _array(a).flags.writeable else "is read-only; make a copy of it"
+    return "" if boxes.plain(a).flags.writeable else "is read-only; make a copy of it"
 
 
 def identity(a: Any) -> int:
-    return id(_array(a))
+    return id(boxes.plain(a))
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs, ss = [x.value for x in params], [_array(s) for s in states]
-    gs = [_array(x.grad) for x in params]
+    xs, ss = [x.value for x in params], [boxes.plain(s) for s in states]
+    gs = [boxes.plain(x.grad) for x in params]
     new = stepped(update, widened, xs, ss, gs, numbers)
     for variable, x, s, (new_x, new_s) in zip(params, xs, ss, new, strict=True):
         x[...], s[...] = new_x, new_s
@@ -101,7 +105,7 @@ COMPILER, trial = None, data.as_is
 
 def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     for x, s in zip(params, states, strict=True):
-        apply_in_blocks(update, x.value, _array(s), np.asarray(x.grad), *numbers)
+        apply_in_blocks(update, x.value, boxes.plain(s), np.asarray(x.grad), *numbers)
         x.grad = None
 
 
