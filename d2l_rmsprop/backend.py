@@ -220,7 +220,7 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
     if tuple(g.shape) != shape:
         raise ValueError(
             f"params[{i}] has shape {shape}, but its gradient {tuple(g.shape)}; "
-            "set params[i].grad to an array of the parameter's shape."
+            "set its grad to an array of the parameter's shape."
         )
     if g.dtype != x.dtype:
         raise TypeError(

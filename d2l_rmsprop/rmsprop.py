@@ -20,17 +20,25 @@ def rmsprop(
         x <- x - lr g / sqrt(s + eps)
 
     Arguments:
-        params: a list of parameters x of any shape, each with its gradient g in ``x.grad``.
-        states: a list of the leaky averages s, one for each parameter and of its shape.
+        params: the parameters x of any shape, each with its gradient g, of the same shape and
+            precision, in ``x.grad``: a list, a tuple, ``net.parameters()``.
+        states: the leaky averages s, one for each parameter and of its shape.
         hyperparams: a dict with the learning rate ``lr`` (>= 0) and the decay ``gamma`` (from 0
             to 1), both required; ``eps`` (>= 0, default 1e-6); ``eps_in_sqrt`` (default True;
             False divides by sqrt(s) + eps instead). Other keys are left alone.
 
     The gradient is used up: the next backward pass starts clean.
 
-    Raises ValueError, before anything is changed, for a hyperparameter that is missing or out of
-    range, states that do not match params, or a parameter without a gradient; TypeError for
-    params that are not one framework's own.
+    The step is computed in the wider precision of x and s, and each keeps its own. In float16 an
+    average above 65504 (of gradients above 256) is infinite and ends the steps, one below 6e-8
+    is 0, and so is such an eps; frameworks' own optimizers, which round in other places, differ
+    there. Give such parameters states of float32, and an eps in the root of at least 1e-7.
+
+    Raises, before anything is changed, ValueError for a hyperparameter that is missing or out of
+    range, states that do not match params, a parameter without a gradient or listed twice, and
+    arrays that cannot be changed or are on two devices; TypeError for params that are not one
+    framework's own, for integers and complex numbers, and for a gradient of another type than its
+    parameter.
     """
     lr, gamma, eps, eps_in_sqrt = read_hyperparams(hyperparams)
     d2l, params = backend_of(params)

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -375,3 +377,378 @@ def test_params_of_two_frameworks_are_refused(name):
 def test_a_plain_array_is_not_a_parameter():
     with pytest.raises(TypeError, match=r"params\[0\] is a numpy.ndarray.*Variable"):
         d2l_rmsprop.rmsprop([np.ones(2)], [np.zeros(2)], {"lr": 0.1, "gamma": 0.9})
+
+
+# all or nothing: a second parameter that cannot be stepped leaves the first as it was
+
+
+def sound_pair(d2l):
+    return parameter(d2l, np.float32([1, 2]), np.float32([3, 4])), state(d2l, np.float32([0, 0]))
+
+
+def another_gradient(d2l, gradient):
+    x, s = sound_pair(d2l)
+    x.grad = gradient
+    return x, s
+
+
+def sparse(d2l):
+    x, s = sound_pair(d2l)
+    if d2l.__name__.endswith("torch"):
+        x.grad = d2l.torch.ones(2).to_sparse()
+    else:
+        x.grad = d2l.tf.IndexedSlices(d2l.ones(1), d2l.tf.constant([0]), d2l.tf.constant([2]))
+    return x, s
+
+
+def of_another_precision(d2l):
+    x, s = sound_pair(d2l)
+    if d2l.__name__.endswith("torch"):
+        x.data = x.data.double()  # torch itself refuses such a gradient
+    else:
+        x.grad = d2l.from_numpy(np.float16([1, 1]))
+    return x, s
+
+
+def integer_parameter(d2l):
+    x, s = parameter(d2l, np.float32([1, 2]), np.float32([3, 4])), state(d2l, np.float32([0, 0]))
+    name = d2l.__name__.rpartition(".")[2]
+    if name == "torch":
+        x = d2l.torch.tensor([1, 2])
+        x.grad = d2l.torch.tensor([1, 1])
+    elif name == "paddle":
+        x = d2l.paddle.to_tensor([1, 2])
+    elif name == "mxnet":
+        x = d2l.np.array([1, 2], dtype="int32")
+        x.attach_grad()
+    else:
+        x = d2l.variable(d2l.from_numpy(np.int32([1, 2])))
+        x.grad = d2l.from_numpy(np.int32([1, 1]))
+    return x, s
+
+
+def made_in_inference_mode(d2l):
+    with d2l.torch.inference_mode():
+        return sound_pair(d2l)[0], d2l.torch.zeros(2)
+
+
+def not_a_leaf(d2l):
+    x, s = sound_pair(d2l)
+    return 2 * x, s
+
+
+def frozen(d2l):
+    x, s = sound_pair(d2l)
+    if d2l.__name__.endswith("torch"):
+        return x.detach().clone(), s
+    y = d2l.paddle.to_tensor([1.0, 2.0])
+    return y, s
+
+
+def read_only(d2l):
+    x, s = sound_pair(d2l)
+    s.value.flags.writeable = False
+    return x, s
+
+
+EVERY = FRAMEWORKS
+LISTS = ("numpy", "tensorflow", "jax")  # the others refuse such a gradient themselves
+# what is wrong with the second parameter, where it can be, and what the sentence says
+FAULTS = {
+    "a list as gradient": (LISTS, lambda d2l: another_gradient(d2l, [1.0, 1.0]), "builtins.list"),
+    "a number as gradient": (LISTS, lambda d2l: another_gradient(d2l, 1.0), "builtins.float"),
+    "another shape of gradient": (
+        LISTS,
+        lambda d2l: another_gradient(d2l, d2l.zeros((2, 1))),
+        r"shape \(2,\), but its gradient \(2, 1\)",
+    ),
+    "a sparse gradient": (("torch", "tensorflow"), sparse, "sparse_coo|IndexedSlices.*dense"),
+    "another precision of gradient": (
+        (*LISTS, "torch"),
+        of_another_precision,
+        "of float.., but its gradient of float..",
+    ),
+    "an integer parameter": (EVERY, integer_parameter, r"params\[1\] is of int.*make it of floats"),
+    "an integer state": (
+        EVERY,
+        lambda d2l: (sound_pair(d2l)[0], state(d2l, np.int32([0, 0]))),
+        r"states\[1\] is of int32.*make it of floats",
+    ),
+    "a complex state": (
+        ("numpy", "torch", "paddle", "tensorflow", "jax"),
+        lambda d2l: (sound_pair(d2l)[0], state(d2l, np.complex64([0, 0]))),
+        "complex64.*real and the imaginary parts",
+    ),
+    "a read-only state": (("numpy",), read_only, r"states\[1\] is read-only; make a copy"),
+    "a state of inference mode": (("torch",), made_in_inference_mode, "inference mode.*clone"),
+    "an expanded state": (
+        ("torch",),
+        lambda d2l: (sound_pair(d2l)[0], d2l.torch.zeros(1).expand(2)),
+        "share their memory.*clone",
+    ),
+    "a state on another device": (
+        ("torch",),
+        lambda d2l: (sound_pair(d2l)[0], d2l.torch.zeros(2, device="meta")),
+        "device cpu, but its state meta",
+    ),
+    "a parameter that is not a leaf": (("torch", "paddle"), not_a_leaf, "not a leaf"),
+    "a frozen parameter": (
+        ("torch", "paddle"),
+        frozen,
+        "no gradient; its (requires_grad is False|stop_gradient is True)",
+    ),
+}
+
+
+def listed_twice(d2l, x, s):
+    return [x, x], [s, state(d2l, np.float32([0, 0]))]
+
+
+def a_shared_state(d2l, x, s):
+    return [x, sound_pair(d2l)[0]], [s, s]
+
+
+def the_parameter_as_state(d2l, x, s):
+    return [x], [x]
+
+
+def assert_refused(d2l, compiled, x, s, params, states, words):
+    optimizer = d2l.compile(d2l.rmsprop) if compiled else d2l.rmsprop
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is said beside the one sentence
+        with pytest.raises((TypeError, ValueError), match=words) as raised:
+            optimizer(params, states, {"lr": 0.1, "gamma": 0.9})
+    sentence = str(raised.value)
+    assert sentence.endswith(".") and "\n" not in sentence
+    plain = x.detach() if hasattr(x, "detach") else x
+    assert d2l.numpy(plain).tolist() == [1, 2] and d2l.numpy(s).tolist() == [0, 0]
+    assert d2l.numpy(x.grad).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize(
+    ("name", "fault"), [(name, fault) for fault, (names, *_) in FAULTS.items() for name in names]
+)
+def test_a_fault_in_one_parameter_changes_none(name, fault, compiled):
+    d2l = framework(name)
+    _, second, words = FAULTS[fault]
+    (x, s), (y, t) = sound_pair(d2l), second(d2l)
+    assert_refused(d2l, compiled, x, s, [x, y], [s, t], words)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("arrange", [listed_twice, a_shared_state, the_parameter_as_state])
+def test_an_array_has_one_place(d2l, arrange, compiled):
+    x, s = sound_pair(d2l)
+    assert_refused(d2l, compiled, x, s, *arrange(d2l, x, s), "are one array; list each .* once")
+
+
+def test_two_names_of_one_tensor_are_one_parameter():
+    d2l = framework("torch")
+    x, s = sound_pair(d2l)
+    y = x.detach()
+    y.grad = d2l.torch.ones(2)
+    assert_refused(d2l, False, x, s, [x, y], [s, d2l.zeros(2)], "are one array")
+
+
+def test_an_error_of_ones_own_update_changes_nothing(d2l):
+    x, s = sound_pair(d2l)
+    y, t = parameter(d2l, np.float32([7]), np.float32([1])), state(d2l, np.float32([0]))
+
+    def update(x, s, g, lr):
+        if tuple(x.shape) == (1,):
+            raise ZeroDivisionError
+        return x - lr * g, s
+
+    with pytest.raises(ZeroDivisionError):
+        d2l.apply(update, [x, y], [s, t], 0.1)
+    plain = x.detach() if hasattr(x, "detach") else x
+    assert d2l.numpy(plain).tolist() == [1, 2] and d2l.numpy(x.grad).tolist() == [3, 4]
+
+
+def test_the_check_guards_optimizers_of_ones_own_too(d2l):
+    x, s = sound_pair(d2l)
+    with pytest.raises(ValueError, match="are one array"):
+        d2l.apply(lambda x, s, g, lr: (x - lr * g, s), [x, x], [s, sound_pair(d2l)[1]], 0.1)
+
+
+# what readers really pass
+
+
+CONTAINERS = {
+    "a list": list,
+    "a tuple": tuple,
+    "a generator": lambda arrays: (a for a in arrays),
+    "a dict's view": lambda arrays: dict(enumerate(arrays)).values(),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_params_and_states_come_in_any_container(d2l, container, compiled):
+    put = CONTAINERS[container]
+    pairs = [sound_pair(d2l) for _ in range(3)]
+    optimizer = d2l.compile(d2l.rmsprop) if compiled else d2l.rmsprop
+    optimizer(put([x for x, _ in pairs]), put([s for _, s in pairs]), {"lr": 0.1, "gamma": 0.75})
+    for x, s in pairs:
+        np.testing.assert_allclose(d2l.numpy(s), [0.25 * 9, 0.25 * 16], rtol=1e-6)
+        plain = x.detach() if hasattr(x, "detach") else x
+        np.testing.assert_allclose(d2l.numpy(plain), [0.8, 1.8], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "words"),
+    [
+        (lambda x, s: ({"w": x}, {"w": s}), r"params is a builtins.dict; pass a list"),
+        (lambda x, s: (x, s), "params is a .*; pass a list"),
+        (lambda x, s: ([x], s), "states is a .*; pass a list"),
+        (lambda x, s: (None, None), "params is a builtins.NoneType; pass a list"),
+        (lambda x, s: ([{"w": x}], [{"w": s}]), r"params\[0\] is a builtins.dict.*d2l.Variable"),
+    ],
+)
+def test_another_container_is_told_the_way(d2l, arrange, words):
+    x, s = sound_pair(d2l)
+    assert_refused(d2l, False, x, s, *arrange(x, s), words)
+
+
+def test_a_generator_that_was_read_before_is_said(d2l):
+    x, s = sound_pair(d2l)
+    generator = (a for a in [x])
+    d2l.rmsprop(generator, [s], {"lr": 0.1, "gamma": 0.9})
+    with pytest.raises(ValueError, match="nothing to give any more; make a list of it once"):
+        d2l.rmsprop(generator, [], {"lr": 0.1, "gamma": 0.9})
+
+
+def test_a_networks_parameters_are_stepped_as_torch_steps_them():
+    d2l = framework("torch")
+    torch = d2l.torch
+    ours_net, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    theirs.load_state_dict(ours_net.state_dict())
+    optimizer = torch.optim.RMSprop(theirs.parameters(), lr=0.1, alpha=0.9, eps=1e-6)
+    states = [torch.zeros_like(x) for x in ours_net.parameters()]
+    hyperparams = {"lr": 0.1, "gamma": 0.9, "eps_in_sqrt": False}
+    for _ in range(3):
+        for net in (ours_net, theirs):
+            net(torch.ones(1, 3)).square().sum().backward()
+        d2l.rmsprop(ours_net.parameters(), states, hyperparams)
+        optimizer.step()
+        optimizer.zero_grad()
+    for x, y in zip(ours_net.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(x, y)
+
+
+def test_keras_variables_are_told_the_way_and_it_works():
+    tf = framework("tensorflow").tf
+    layer = tf.keras.layers.Dense(1)
+    layer.build((None, 2))
+    states = [tf.Variable(tf.zeros(x.shape)) for x in layer.trainable_variables]
+    with pytest.raises(TypeError, match=r"keras.*pass what it holds, x.value"):
+        d2l_rmsprop.rmsprop(layer.trainable_variables, states, {"lr": 0.1, "gamma": 0.9})
+    params = [x.value for x in layer.trainable_variables]
+    for x in params:
+        x.grad = tf.ones(x.shape)
+    d2l_rmsprop.rmsprop(params, states, {"lr": 0.1, "gamma": 0, "eps": 0})
+    np.testing.assert_allclose(layer.get_weights()[1], [-0.1], rtol=1e-6)
+
+
+def test_gluons_parameters_are_told_the_way_and_it_works():
+    d2l = framework("mxnet")
+    net = d2l.gluon.nn.Dense(1, in_units=2)
+    net.initialize()
+    states = [d2l.zeros((1, 2)), d2l.zeros(1)]
+    params = net.collect_params().values()
+    with pytest.raises(TypeError, match=r"Parameter.*pass its array, x.data\(\)"):
+        d2l.rmsprop(params, states, {"lr": 0.1, "gamma": 0.9})
+    with d2l.autograd.record():
+        loss = net(d2l.ones((1, 2))).sum()
+    loss.backward()
+    d2l.rmsprop([x.data() for x in params], states, {"lr": 0.1, "gamma": 0, "eps": 0})
+    np.testing.assert_allclose(net.bias.data().asnumpy(), [-0.1], rtol=1e-6)
+
+
+def test_plain_arrays_of_jax_are_told_the_way():
+    jnp = framework("jax").jnp
+    with pytest.raises(TypeError, match=r"params\[0\] is a jaxlib.*put it into a d2l.Variable"):
+        d2l_rmsprop.rmsprop([jnp.ones(2)], [jnp.zeros(2)], {"lr": 0.1, "gamma": 0.9})
+
+
+NUMBERS = [np.float32(0.5), np.float64(0.5), np.array(0.5), np.array([0.5]), Fraction(1, 2)]
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, "tensor"])
+def test_a_number_of_any_kind_is_a_learning_rate(d2l, number):
+    lr = d2l.tensor(0.5) if isinstance(number, str) else number
+    x, s = sound_pair(d2l)
+    d2l.rmsprop([x], [s], {"lr": lr, "gamma": 0.75, "eps": 0})
+    plain = x.detach() if hasattr(x, "detach") else x
+    np.testing.assert_allclose(d2l.numpy(plain), [0, 1], atol=1e-6)
+
+
+def test_traced_numbers_are_hyperparameters():
+    d2l, tf = framework("jax"), framework("tensorflow").tf
+
+    def step(lr, gamma):
+        x, s = d2l.Variable([1.0, 2.0]), d2l.Variable([0.0, 0.0])
+        x.grad = d2l.tensor([3.0, 4.0])
+        d2l.rmsprop([x], [s], {"lr": lr, "gamma": gamma, "eps": 0})
+        return x.value
+
+    np.testing.assert_allclose(d2l.jax.jit(step)(0.5, 0.75), [0, 1], atol=1e-6)
+    x, s = tf.Variable([1.0, 2.0]), tf.Variable([0.0, 0.0])
+
+    @tf.function
+    def traced(lr):
+        x.grad = tf.constant([3.0, 4.0])
+        d2l_rmsprop.rmsprop([x], [s], {"lr": lr, "gamma": 0.75, "eps": 0})
+
+    traced(tf.constant(0.5))
+    np.testing.assert_allclose(x.numpy(), [0, 1], atol=1e-6)
+
+
+# 16 bits
+
+
+def half(d2l, values, dtype):
+    name = d2l.__name__.rpartition(".")[2]
+    a = np.asarray(values, dtype)
+    return d2l.np.array(a, dtype=dtype) if name == "mxnet" else d2l.from_numpy(a)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name != "paddle"])
+def test_a_state_of_float32_keeps_its_precision_under_float16(name, compiled):
+    d2l = framework(name)
+    g = np.resize(np.float32([300, 3, 1e-3, -200]), 20_000)
+    x, s = d2l.variable(half(d2l, np.ones_like(g), "float16")), state(d2l, np.zeros_like(g))
+    optimizer = d2l.compile(d2l.rmsprop) if compiled else d2l.rmsprop
+    for _ in range(3):
+        if name == "mxnet":
+            x.attach_grad()
+            x.grad[...] = half(d2l, g, "float16")
+        else:
+            x.grad = half(d2l, g, "float16")
+        optimizer([x], [s], {"lr": 0.01, "gamma": 0.9})
+    assert "float16" in str(x.dtype) and "float32" in str(s.dtype)
+    rounded = np.float64(np.float16(g))
+    np.testing.assert_allclose(d2l.numpy(s), rounded**2 * (1 - 0.9**3), rtol=1e-5)
+    expected, _ = formula([np.ones(g.shape)], [[rounded]] * 3, 0.01, 0.9)
+    np.testing.assert_allclose(d2l.numpy(x), expected[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name != "paddle"])
+def test_a_gradient_of_300_does_not_overflow_in_float16_as_it_does_not_in_torch(name):
+    d2l, torch = framework(name), framework("torch").torch
+    g = np.float16([300, -250, 20])
+    x, s = d2l.variable(half(d2l, [1, 1, 1], "float16")), d2l.variable(half(d2l, 0 * g, "float16"))
+    if name == "mxnet":
+        x.attach_grad()
+        x.grad[...] = half(d2l, g, "float16")
+    else:
+        x.grad = half(d2l, g, "float16")
+    d2l.rmsprop([x], [s], {"lr": 0.01, "gamma": 0.9, "eps_in_sqrt": False})
+    y = torch.ones(3, dtype=torch.float16, requires_grad=True)
+    optimizer = torch.optim.RMSprop([y], lr=0.01, alpha=0.9, eps=1e-6)
+    y.grad = torch.tensor(g)
+    optimizer.step()
+    np.testing.assert_allclose(d2l.numpy(x), y.detach().numpy(), rtol=2e-3)
+    np.testing.assert_allclose(d2l.numpy(s), optimizer.state[y]["square_avg"].numpy(), rtol=2e-3)
