@@ -135,6 +135,21 @@ def _as_tensor(number: Number, dtype: Any = None, name: Any = None, as_ref: bool
 
 tf.register_tensor_conversion_function(Number, _as_tensor)
 
+
+def graph(**options: Any) -> Callable[[Callable], Callable]:
+    """Return a decorator: tf.function, without its warnings that a reader can do nothing about.
+
+    It warns of Python code that it cannot rewrite, and of each new shape or function of ours.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        step = tf.function(function, autograph=False, **options)
+        step._omit_frequent_tracing_warning = True
+        return step
+
+    return decorate
+
+
 COMPILER = "tf.function and XLA"
 trial = data.as_is
 
@@ -155,7 +170,7 @@ def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers:
 
 @functools.lru_cache(64)
 def _compile(update: Update) -> Callable[..., Any]:
-    @tf.function(jit_compile=True, autograph=False)
+    @graph(jit_compile=True)
     def step(xs: Sequence, ss: Sequence, gs: Sequence, values: Sequence) -> Any:
         numbers = [Number(value) for value in values]
         for x, s, g in zip(xs, ss, gs, strict=True):
@@ -164,7 +179,6 @@ def _compile(update: Update) -> Callable[..., Any]:
             x.assign(tf.cast(new_x, x.dtype))
             s.assign(tf.cast(new_s, s.dtype))
 
-    step._omit_frequent_tracing_warning = True  # lists of other shapes are traced, on purpose
     return step
 
 
@@ -195,7 +209,7 @@ def linreg_step(
     params = w, b = [parameter(w), parameter(b)]
     take = optimizer_step(trainer_fn, params, states, hyperparams)
 
-    @tf.function(reduce_retracing=True)
+    @graph(reduce_retracing=True)
     def gradients(X: Array, y: Array) -> list[Array]:
         with tf.GradientTape() as tape:
             loss = reduce_mean(squared_loss(linreg(X, w, b), y))
@@ -205,7 +219,7 @@ def linreg_step(
         w.grad, b.grad = grads = gradients(X, y)
         take(grads)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @graph(reduce_retracing=True)
     def traced(X: Array, y: Array, numbers: Array, eps_in_sqrt: bool) -> None:
         w.grad, b.grad = gradients(X, y)
         lr, gamma, eps = map(Number, tf.unstack(numbers))
@@ -228,7 +242,7 @@ def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[St
     optimizer = styles.maker(trainer, kind, example)(hyperparams)
     optimizer.build(net.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
+    @graph(reduce_retracing=True)
     def step(X: Array, y: Array) -> None:
         with tf.GradientTape() as tape:
             loss = reduce_mean(squared_loss(net(X), y))
@@ -272,7 +286,7 @@ def evaluate_loss(  # type: ignore[no-redef]
 CHANNEL_AXIS = -1
 
 
-@tf.function(reduce_retracing=True)
+@graph(reduce_retracing=True)
 def _mlp_gradients(params: Sequence, X: Array, y: Array) -> tuple[Array, Sequence]:
     W1, b1, W2, b2 = params
     with tf.GradientTape() as tape:
@@ -291,7 +305,10 @@ def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
 def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
     optimizer = tf.keras.optimizers.RMSprop(rho=gamma, epsilon=eps)
     optimizer.build(params)
-    apply_gradients = tf.function(lambda grads: optimizer.apply_gradients(zip(grads, params)))  # noqa: B905
+
+    @graph()
+    def apply_gradients(grads: Sequence) -> None:
+        optimizer.apply_gradients(zip(grads, params, strict=True))
 
     def update(lr: float) -> None:
         optimizer.learning_rate = lr

@@ -362,6 +362,8 @@ def test_tensorflow_says_nothing_of_steps_that_are_traced_again():
     try:
         for n in range(1, 9):
             take_steps(d2l, d2l.compile(rmsprop), 1, {"lr": 0.1, "gamma": 0.9}, g=GRADIENT[:n])
+            x = parameter(d2l, GRADIENT[:n], GRADIENT[:n])
+            d2l.builtin_update([x], 0.9, 1e-6)(0.1)
     finally:
         d2l.tf.get_logger().removeHandler(handler)
     assert said == []
