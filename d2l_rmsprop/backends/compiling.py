@@ -128,7 +128,7 @@ class Update:
         return self.hash
 
 
-_updates: dict[Hashable, Update | str] = {}  # or why there is none; the latest one last
+_updates: dict[Hashable, Update | str] = {}  # or why there is none; the oldest first
 
 
 def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> tuple[Update | None, str]:
@@ -143,15 +143,15 @@ def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> tuple[Update | No
         key = d2l.__name__, len(numbers), fingerprint(function)
     except Unknown as why:
         return None, str(why)
-    found = _updates.pop(key, None)
+    found = _updates.get(key)
     if found is None:
         variants = [other for other in _updates if _code(other) == _code(key)]
         if len(variants) >= VARIANTS:
             return None, "reads numbers that change; hand them to d2l.apply beside lr"
         found = _tried(d2l, function, len(numbers)) or Update(function, key)
-    _updates[key] = found
-    if len(_updates) > UPDATES:
-        del _updates[next(iter(_updates))]
+        _updates[key] = found
+        if len(_updates) > UPDATES:
+            del _updates[next(iter(_updates))]
     if found == NOT_ELEMENTWISE:
         raise ValueError(found)
     return (None, found) if isinstance(found, str) else (found, "")

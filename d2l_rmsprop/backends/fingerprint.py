@@ -81,6 +81,8 @@ def _keys(
 
 
 def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashable:
+    if _constants.get(id(value)) is value:
+        return value
     kind = type(value)
     if kind in VALUES or isinstance(value, (np.number, np.bool_)):
         return kind, repr(value)  # 1 is not 1.0, nor 0.0 -0.0
@@ -103,8 +105,6 @@ def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashab
 
 def _is_constant(value: Any) -> bool:
     """Whether this is a library's, or ours, and stays as it is."""
-    if _constants.get(id(value)) is value:
-        return True
     if isinstance(value, FunctionType) and _root(value.__globals__["__name__"]) == OURS:
         return True
     if isinstance(value, MethodDescriptorType):  # torch.Tensor.sum
