@@ -3,14 +3,19 @@
 import asyncio
 import contextlib
 import logging
+import re
 import socket
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
-from urllib.parse import urlsplit
+
+from ..lesson.data import within
 
 WAIT = 3  # seconds for a scheduler to greet, to answer, and to have a worker
+ADDRESS = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:/@?#\[\]]+):(?P<port>[0-9]{1,5})")
+OTHER = "what is there speaks another protocol"
 GRACE = 60  # seconds that a running sweep may be without a scheduler or a worker
 
 
@@ -24,22 +29,31 @@ def cluster(scheduler: str) -> Iterator[Any]:
 
     Raises ClusterError for a scheduler that does not answer or has no worker, within 10 seconds.
     """
-    _greeted(scheduler)
+    greeting = _greeting(scheduler)
     try:
         from distributed import Client
+        from distributed.protocol import loads
+        from distributed.protocol.utils import unpack_frames
     except ImportError as error:
         raise ClusterError(
             "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
         ) from error
-    for name in ("distributed", "distributed.client"):
+    for name in ("distributed", "distributed.client", "asyncio", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we say it ourselves, once
     try:
-        client = Client(scheduler, timeout=WAIT, set_as_default=False)
+        if "python" not in loads(unpack_frames(greeting), deserialize=False):
+            raise ValueError("the greeting is no scheduler's")
+    except Exception as error:  # whatever garbage makes of it
+        raise _no_scheduler(scheduler, OTHER) from error
+    try:
+        client = within(WAIT + 1, lambda: Client(scheduler, timeout=WAIT, set_as_default=False))
     except (OSError, asyncio.TimeoutError) as error:
         raise _no_scheduler(scheduler, "it greets and then stays silent") from error
+    except Exception as error:  # whatever a wrong answer makes of it
+        raise _no_scheduler(scheduler, OTHER) from error
     stopped = threading.Event()
     try:
-        with contextlib.suppress(asyncio.TimeoutError):
+        with contextlib.suppress(asyncio.TimeoutError, OSError):
             client.wait_for_workers(1, timeout=WAIT)
         if not client.nthreads():
             raise ClusterError(
@@ -61,26 +75,38 @@ def _no_scheduler(scheduler: str, why: object) -> ClusterError:
     )
 
 
-def _greeted(scheduler: str) -> None:
-    """Look for the greeting that a Dask scheduler sends by itself; Dask would wait far longer."""
+def _greeting(scheduler: str) -> bytes:
+    """Return the greeting that a Dask scheduler sends by itself; Dask would wait far longer."""
+    address = ADDRESS.fullmatch(scheduler)
+    if not address or not 1 <= int(address["port"]) <= 65535:
+        raise ClusterError(
+            f"scheduler is {textwrap.shorten(repr(scheduler), 200)}; it must be an address "
+            "tcp://HOST:PORT."
+        )
+    host, port = address["host"].strip("[]"), int(address["port"])
     try:
-        address = urlsplit(scheduler)
-        host, port = address.hostname, address.port
-    except ValueError:
-        host, port = None, None
-    if not host or not port or address.scheme != "tcp":
-        raise ClusterError(f"scheduler is {scheduler!r}; it must be an address tcp://HOST:PORT.")
-    try:
-        with socket.create_connection((host, port), timeout=WAIT) as connection:
-            connection.settimeout(WAIT)
-            greeting = connection.recv(8)
+        return within(WAIT, lambda: _first_frame(host, port))
     except TimeoutError as error:
         raise _no_scheduler(scheduler, f"silent for {WAIT} seconds") from error
-    except OSError as error:
-        raise _no_scheduler(scheduler, error.strerror or error) from error
-    # a frame begins with its length, and a greeting is short; HTTP and others begin with letters
-    if len(greeting) < 8 or int.from_bytes(greeting, "little") > 2**16:
-        raise _no_scheduler(scheduler, "what is there speaks another protocol")
+    except (OSError, ValueError) as error:  # a UnicodeError: a name that no host can have
+        why = getattr(error, "strerror", None) or error
+        if isinstance(error, UnicodeError):
+            why = f"{host!r} is no name that a host can have"
+        raise _no_scheduler(scheduler, why) from error
+
+
+def _first_frame(host: str, port: int) -> bytes:
+    """Return what a frame holds: it begins with its length, and a greeting is short."""
+    with socket.create_connection((host, port), timeout=WAIT) as connection:
+        stream = connection.makefile("rb")
+        length = stream.read(8)
+        count = int.from_bytes(length, "little")
+        if len(length) < 8 or count > 2**16:  # HTTP and others begin with letters
+            raise ValueError(OTHER)
+        frame = stream.read(count)
+        if len(frame) < count:
+            raise ValueError(OTHER)
+        return frame
 
 
 def _backend(client: Any) -> Any:

@@ -6,7 +6,6 @@ Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST", 2017 (arXiv:1708.077
 import gzip
 import hashlib
 import math
-import os
 import struct
 import time
 import zlib
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import as_numpy
-from ..lesson.data import DataError, download
+from ..lesson.data import DataError, download, users_folder
 from ..lesson.plotting import Animator
 from ..lesson.training import check_count
 from ..rmsprop import rmsprop
@@ -31,6 +30,13 @@ SHA1 = {
     "train-labels-idx1-ubyte": "4bccf37222e01638381eaa326bf730337a597267",
     "t10k-images-idx3-ubyte": "880056926db704f9f713097915f99da346f5b1d1",
     "t10k-labels-idx1-ubyte": "958122e8b4b97fd4e71eca2d08ef754ed77c3ad9",
+}
+#: name -> the number of these bytes; packed there are fewer
+BYTES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
 }
 
 
@@ -69,7 +75,10 @@ def _load(part: str) -> tuple[np.ndarray, np.ndarray]:
     found = [_find(name) for name in names]
     try:
         (images, labels), hashes = zip(
-            *(_read_idx(path, ndim) for (path, _), ndim in zip(found, (3, 1), strict=True)),
+            *(
+                _read_idx(path, ndim, BYTES[name])
+                for (path, _), name, ndim in zip(found, names, (3, 1), strict=True)
+            ),
             strict=True,
         )
         if len(images) != len(labels):
@@ -93,27 +102,27 @@ def _load(part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _find(name: str) -> tuple[Path, bool]:
     """Return the path of the file, packed or not, and whether it is in our cache."""
-    folders = [os.environ.get("D2L_RMSPROP_DATA"), SYSTEM_FOLDER]
-    for folder in filter(None, folders):
+    users = users_folder()
+    folders = [str(users), SYSTEM_FOLDER] if users else [SYSTEM_FOLDER]
+    for folder in folders:
         for path in (Path(folder, f"{name}.gz"), Path(folder, name)):
             if path.is_file():
                 return path, False
     try:
-        return Path(download(f"{URL}{name}.gz")), True
+        return Path(download(f"{URL}{name}.gz", max_bytes=BYTES[name])), True
     except DataError as error:
-        looked = " nor in ".join(filter(None, folders))
+        looked = " nor in ".join(folders)
         raise DataError(
             f"neither {name}.gz nor {name} is in {looked} (Debian's package "
             f"dataset-fashion-mnist), and {error}"
         ) from error
 
 
-def _read_idx(path: Path, ndim: int) -> tuple[np.ndarray, str]:
+def _read_idx(path: Path, ndim: int, max_bytes: int) -> tuple[np.ndarray, str]:
     """Return the array of an IDX file (a magic number, the sizes, the bytes) and its SHA-1."""
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(max_bytes + 1)  # a small file may unpack to more than there is room
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be unpacked ({error}); replace it.") from error
     start = 4 * (1 + ndim)
@@ -125,6 +134,8 @@ def _read_idx(path: Path, ndim: int) -> tuple[np.ndarray, str]:
             f"{what}; replace it."
         )
     expected, found = math.prod(shape), len(content) - start
+    if len(content) > max_bytes:
+        raise DataError(f"{path} holds more than {max_bytes} bytes; replace it.")
     if expected != found:
         raise DataError(
             f"{path} is {'truncated' if found < expected else 'too long'}: its header says "

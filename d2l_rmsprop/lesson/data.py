@@ -1,8 +1,11 @@
 """The data that a chapter trains on: the airfoil table, its stand-in, the linear problem."""
 
 import hashlib
+import io
 import os
 import textwrap
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..files import write
 
 DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
 #: name -> (URL, SHA-1 of the file), as ``download`` takes them
@@ -20,7 +24,10 @@ DATA_HUB = {
         "76e5be1548fd8222e5074cf0faae75edff8cf93f",
     )
 }
+AIRFOIL_BYTES = 59_984
+MOST_BYTES = 2**30  # of a file whose size is not known
 TIMEOUT = 10  # seconds that a server may stay silent
+RATE = 100_000  # bytes that it sends in a second at least, after 3 TIMEOUT
 
 # Moments of the first 1500 rows of the whitened airfoil table: E[z] and E[z z^T] by rows of its
 # lower triangle. For a linear model under squared loss they are the whole loss surface. Columns:
@@ -48,7 +55,11 @@ _FEATURE_STD = [3151.5242022, 5.91615902547, 0.093509605189, 15.56760299640, 0.0
 
 
 class DataError(OSError):
-    """A data file cannot be had, or is not the file that it should be."""
+    """A data file cannot be had, or is not the file that it should be; ``why`` in a few words."""
+
+    def __init__(self, sentence: str, why: str = "") -> None:
+        super().__init__(sentence)
+        self.why = why or sentence
 
 
 _unavailable: dict[tuple, DataError] = {}  # sources of the airfoil table that failed: said once
@@ -76,7 +87,8 @@ class Minibatches:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number >= 1.")
-        self.arrays, self.batch_size, self.shuffle = arrays, int(batch_size), shuffle
+        self.arrays, self.shuffle = arrays, shuffle
+        self.batch_size = min(int(batch_size), max(lengths[0], 1))
         self._split, self._native, self._rng = split, native, np.random.default_rng(0)
 
     def __len__(self) -> int:
@@ -175,50 +187,141 @@ def linear_problem() -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.float32), y.astype(np.float32)
 
 
-def download(url: str, folder: str | Path | None = None, sha1_hash: str | None = None) -> str:
+def download(
+    url: str,
+    folder: str | Path | None = None,
+    sha1_hash: str | None = None,
+    *,
+    max_bytes: int = MOST_BYTES,
+) -> str:
     """Return the path of a data file, downloaded at need: a name in DATA_HUB, or a URL.
 
     A file of that name in the folder named by D2L_RMSPROP_DATA comes first, then ``folder``, by
     default the user's cache. The SHA-1 is verified where it is known; a file that fails it, or an
-    unfinished one, is never left there. Raises DataError.
+    unfinished one, is never left there, nor one of more than ``max_bytes``. Raises DataError.
     """
     if not url.startswith("http"):
         if url not in DATA_HUB:
             raise DataError(f"no data set is called {url!r}; DATA_HUB has: {', '.join(DATA_HUB)}.")
-        url, sha1_hash = DATA_HUB[url]
+        (url, sha1_hash), max_bytes = DATA_HUB[url], AIRFOIL_BYTES
     name = url.rpartition("/")[2]
-    local = Path(os.environ.get("D2L_RMSPROP_DATA") or ".") / name
-    if os.environ.get("D2L_RMSPROP_DATA") and local.is_file():
-        if sha1_hash and not _is(local, sha1_hash):
+    users = users_folder()
+    if users and (users / name).is_file():
+        if not _is(users / name, sha1_hash, max_bytes):
             raise DataError(
-                f"{local} is not the file it should be (its SHA-1 is not {sha1_hash}); replace it "
-                "or unset D2L_RMSPROP_DATA."
+                f"{users / name} is not the file it should be (its SHA-1 is not {sha1_hash}); "
+                "replace it or unset D2L_RMSPROP_DATA.",
+                f"{users / name} is another file",
             )
-        return str(local)
+        return str(users / name)
     import pooch  # late: who has the data needs no downloader
 
     cache = Path(folder or pooch.os_cache("d2l_rmsprop"))
-    pooch.get_logger().setLevel("WARNING")
     try:
-        if sha1_hash and (cache / name).is_file() and not _is(cache / name, sha1_hash):
-            (cache / name).unlink(missing_ok=True)
-        return pooch.retrieve(
-            url,
-            known_hash=sha1_hash and f"sha1:{sha1_hash}",
-            fname=name,
-            path=cache,
-            downloader=pooch.HTTPDownloader(timeout=TIMEOUT),
-        )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is not
-        reason = textwrap.shorten(str(error), 200)
+        if (cache / name).is_file():
+            if _is(cache / name, sha1_hash, max_bytes):
+                return str(cache / name)
+            (cache / name).unlink()
+        if folder is None:
+            _tidy(cache)
+        content = _received(url, max_bytes)
+        if sha1_hash and hashlib.sha1(content).hexdigest() != sha1_hash:
+            raise ValueError("what came is another file")
+        cache.mkdir(parents=True, exist_ok=True)
+        write(cache / name, content)
+        return str(cache / name)
+    except Exception as error:  # whatever requests and its parts raise for a server, or the cache
+        where = f"is not in {users} (D2L_RMSPROP_DATA), and " if users else ""
         raise DataError(
-            f"{name} cannot be had from {url} into {cache} ({type(error).__name__}: {reason}); "
-            "put the file into a folder and name that folder in D2L_RMSPROP_DATA."
+            f"{name} {where}cannot be had from {url} into {cache} ({_why(error)}); put the file "
+            "into a folder and name that folder in D2L_RMSPROP_DATA.",
+            f"no download: {_why(error)}",
         ) from error
 
 
-def _is(path: Path, sha1_hash: str) -> bool:
-    return hashlib.sha1(path.read_bytes()).hexdigest() == sha1_hash
+def users_folder() -> Path | None:
+    """Return the folder that D2L_RMSPROP_DATA names; DataError if that is none to read from."""
+    named = os.environ.get("D2L_RMSPROP_DATA")
+    if not named:
+        return None
+    try:
+        os.listdir(named)
+    except OSError as error:
+        raise DataError(
+            f"D2L_RMSPROP_DATA names {named!r}, which is no folder to read from "
+            f"({error.strerror}); name the folder that has the data, or unset it.",
+            f"{named}: {error.strerror}",
+        ) from error
+    return Path(named)
+
+
+def _is(path: Path, sha1_hash: str | None, max_bytes: int) -> bool:
+    if sha1_hash is None:
+        return True
+    try:
+        if path.stat().st_size > max_bytes:
+            return False
+        return hashlib.sha1(path.read_bytes()).hexdigest() == sha1_hash
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); replace it, or name another folder in "
+            "D2L_RMSPROP_DATA."
+        ) from error
+
+
+def _tidy(cache: Path) -> None:
+    """Remove from our own cache what runs that were killed a while ago left unfinished there."""
+    for part in [*cache.glob("tmp????????"), *cache.glob(".*.part")]:
+        if time.time() - part.stat().st_mtime > 60:
+            part.unlink()
+
+
+def _received(url: str, max_bytes: int) -> bytes:
+    """Return what a URL sends; nothing is on disk before it is whole, nor after a kill."""
+    import pooch
+
+    class Bounded(io.BytesIO):
+        def write(self, chunk: Any) -> int:
+            if self.tell() + len(chunk) > max_bytes:
+                raise ValueError(f"it sends more than {max_bytes} bytes")
+            return super().write(chunk)
+
+    content = Bounded()
+    fetch = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16)
+    within(3 * TIMEOUT + max_bytes / RATE, lambda: fetch(url, content, None))
+    return content.getvalue()
+
+
+def within(seconds: float, function: Callable[[], Any]) -> Any:
+    """Return ``function()``, or raise TimeoutError: a thread that waits for ever is left behind."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome[:] = [function(), None]
+        except BaseException as error:
+            outcome[:] = [None, error]
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise TimeoutError(f"not done within {seconds:.0f} seconds")
+    if outcome[1]:
+        raise outcome[1]
+    return outcome[0]
+
+
+def _why(error: BaseException) -> str:
+    """Return what is at the bottom of a downloader's error, in a few words."""
+    chain = [error]
+    while below := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(below)
+    for each in reversed(chain):
+        if isinstance(each, OSError) and each.strerror:
+            return str(each.strerror)
+    words = str(error).partition(" for url")[0]  # which is said already
+    return textwrap.shorten(words or type(error).__name__, 100)
 
 
 def airfoil_or_stand_in() -> np.ndarray:
@@ -229,8 +332,8 @@ def airfoil_or_stand_in() -> np.ndarray:
         except DataError as error:
             _unavailable[source] = error
             warnings.warn(
-                f"training on a stand-in for the airfoil table's 1503 rows, {_ROWS} random ones "
-                f"with the same moments: {error}",
+                f"training on a stand-in, {_ROWS} random rows with the airfoil table's moments "
+                f"({error.why}); for the table, name its folder in D2L_RMSPROP_DATA.",
                 stacklevel=4,
             )
     return stand_in()
