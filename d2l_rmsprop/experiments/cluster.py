@@ -29,27 +29,12 @@ def cluster(scheduler: str) -> Iterator[Any]:
 
     Raises ClusterError for a scheduler that does not answer or has no worker, within 10 seconds.
     """
-    greeting = _greeting(scheduler)
+    _answers(scheduler)
+    from distributed import Client
+
     try:
-        from distributed import Client
-        from distributed.protocol import loads
-        from distributed.protocol.utils import unpack_frames
-    except ImportError as error:
-        raise ClusterError(
-            "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
-        ) from error
-    for name in ("distributed", "distributed.client", "asyncio", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # we say it ourselves, once
-    try:
-        if "python" not in loads(unpack_frames(greeting), deserialize=False):
-            raise ValueError("the greeting is no scheduler's")
-    except Exception as error:  # whatever garbage makes of it
-        raise _no_scheduler(scheduler, OTHER) from error
-    try:
-        client = within(WAIT + 1, lambda: Client(scheduler, timeout=WAIT, set_as_default=False))
-    except (OSError, asyncio.TimeoutError) as error:
-        raise _no_scheduler(scheduler, "it greets and then stays silent") from error
-    except Exception as error:  # whatever a wrong answer makes of it
+        client = within(WAIT, lambda: Client(scheduler, timeout=WAIT, set_as_default=False))
+    except Exception as error:  # whatever becomes of a scheduler that is lost meanwhile
         raise _no_scheduler(scheduler, OTHER) from error
     stopped = threading.Event()
     try:
@@ -75,8 +60,8 @@ def _no_scheduler(scheduler: str, why: object) -> ClusterError:
     )
 
 
-def _greeting(scheduler: str) -> bytes:
-    """Return the greeting that a Dask scheduler sends by itself; Dask would wait far longer."""
+def _answers(scheduler: str) -> None:
+    """Look whether a scheduler greets and then answers, each of which Dask awaits without end."""
     address = ADDRESS.fullmatch(scheduler)
     if not address or not 1 <= int(address["port"]) <= 65535:
         raise ClusterError(
@@ -85,28 +70,44 @@ def _greeting(scheduler: str) -> bytes:
         )
     host, port = address["host"].strip("[]"), int(address["port"])
     try:
-        return within(WAIT, lambda: _first_frame(host, port))
-    except TimeoutError as error:
-        raise _no_scheduler(scheduler, f"silent for {WAIT} seconds") from error
-    except (OSError, ValueError) as error:  # a UnicodeError: a name that no host can have
-        why = getattr(error, "strerror", None) or error
-        if isinstance(error, UnicodeError):
-            why = f"{host!r} is no name that a host can have"
-        raise _no_scheduler(scheduler, why) from error
+        from distributed.core import rpc
+    except ImportError as error:
+        raise ClusterError(
+            "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
+        ) from error
+    # we say it ourselves, once
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+
+    async def identity() -> Any:
+        async with rpc(scheduler, timeout=WAIT) as there:
+            return await there.identity()
+
+    def ask() -> None:
+        _greets(host, port)
+        silent[:] = ["it greets and then stays silent"]
+        if asyncio.run(identity())["type"] != "Scheduler":
+            raise ValueError(OTHER)
+
+    silent = [f"silent for {WAIT} seconds"]
+    try:
+        within(WAIT, ask)
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise _no_scheduler(scheduler, silent[0]) from error
+    except UnicodeError as error:
+        raise _no_scheduler(scheduler, "no host can have this name") from error
+    except OSError as error:
+        raise _no_scheduler(scheduler, error.strerror or OTHER) from error
+    except Exception as error:  # whatever Dask makes of garbage
+        raise _no_scheduler(scheduler, OTHER) from error
 
 
-def _first_frame(host: str, port: int) -> bytes:
-    """Return what a frame holds: it begins with its length, and a greeting is short."""
+def _greets(host: str, port: int) -> None:
+    """Raise ValueError for a greeting that is no frame, which begins with its short length."""
     with socket.create_connection((host, port), timeout=WAIT) as connection:
-        stream = connection.makefile("rb")
-        length = stream.read(8)
-        count = int.from_bytes(length, "little")
-        if len(length) < 8 or count > 2**16:  # HTTP and others begin with letters
+        length = connection.makefile("rb").read(8)
+        # HTTP and others begin with letters
+        if len(length) < 8 or int.from_bytes(length, "little") > 2**16:
             raise ValueError(OTHER)
-        frame = stream.read(count)
-        if len(frame) < count:
-            raise ValueError(OTHER)
-        return frame
 
 
 def _backend(client: Any) -> Any:

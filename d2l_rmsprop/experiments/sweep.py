@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 
 from ..backend import Hyperparams, Read, Step, load, read_hyperparams
 from ..files import FileError, write
@@ -26,6 +26,8 @@ from .cluster import ClusterError, cluster
 from .compare import arrays
 from .progress import progress
 
+# what a terminal sends to all of a command's processes; Windows has no SIGHUP
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 BLOCK = 64  # cells, at most, that a worker trains at once, as columns of one array
 WORTH_PROCESSES = 10**7  # examples that all runs see: fewer take less time than starting processes
 
@@ -178,7 +180,7 @@ def sweep(
             Xy = arrays(data)
             if jobs is None:
                 visits = grid.losses.size * num_epochs * len(Xy[0])
-                jobs = cpu_count() if visits > WORTH_PROCESSES else 1
+                jobs = sys.maxsize if visits > WORTH_PROCESSES else 1
             with _kept(results, grid, settings, Xy) as keep:
                 _train(grid, (Xy, settings), backend, jobs, keep)
     except (ClusterError, FileError) as error:
@@ -263,7 +265,7 @@ def _train_block(
 
 def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable) -> None:
     """Fill the grid's losses, block by block; a cell that no worker survives stays NaN."""
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, cpu_count, delayed, parallel_config
 
     losses = grid.losses.reshape(-1)  # a view
     gammas, lrs = (a.reshape(-1) for a in np.meshgrid(grid.gammas, grid.lrs, indexing="ij"))
@@ -274,13 +276,16 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
     together = [blocks] * (1 if backend else 2)
     cells_alone = ([[cell]] for block in blocks if len(block) > 1 for cell in block)
     waves: Iterable[Any] = itertools.chain(together, ([block] for block in blocks), cells_alone)
+    environment: Any = contextlib.nullcontext()
     if backend:
         workers = {"backend": backend}
     else:  # more than there are cores or tasks would only take longer to start
         jobs = min(jobs, len(blocks), max(2, cpu_count()))
         begin = {"initializer": follow, "initargs": (os.getpid(),)}
         workers = {"backend": "loky", "n_jobs": jobs, **begin}
-    with workers_environment(), progress(losses.size, "runs", losses.size - todo.size) as advance:
+        if jobs > 1:
+            environment = workers_environment()
+    with environment, progress(losses.size, "runs", losses.size - todo.size) as advance:
         for wave in waves:
             tasks = [
                 delayed(_train_block)(
@@ -299,9 +304,27 @@ def _train(grid: Grid, constants: tuple, backend: Any, jobs: int, keep: Callable
                     keep()
 
 
+def _start_trackers() -> None:
+    """Start the processes that tidy up after workers deaf to a terminal that closes, as to Ctrl-C.
+
+    They die of SIGHUP otherwise, before the workers, and their successors complain.
+    """
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as lokys
+
+    if STOPS[1:] and threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            lokys.ensure_running(), resource_tracker.ensure_running()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+
 def follow(parent: int) -> None:
-    """Let a worker end with its parent, whatever ended that, and leave Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let a worker end with its parent, whatever ended that, but not by the terminal's signals."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -319,6 +342,7 @@ def workers_environment() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
+        _start_trackers()
         yield
     finally:
         for name, value in before.items():
