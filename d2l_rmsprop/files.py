@@ -40,6 +40,8 @@ def target(path: str | Path) -> Path:
             raise OSError("it is a folder")
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is a device, a pipe or a socket")
+        if _is_the_output(status):
+            raise OSError("what is printed goes there")
         if status.st_nlink > 1:
             raise OSError("it has a second name, a hard link")
         if not status.st_mode & 0o222:
@@ -48,6 +50,14 @@ def target(path: str | Path) -> Path:
             return found
     except (OSError, RuntimeError) as error:  # a RuntimeError: links in a circle, before 3.13
         raise FileError(path, error) from error
+
+
+def _is_the_output(status: os.stat_result) -> bool:
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(status, os.fstat(stream)):
+                return True
+    return False
 
 
 def write(path: str | Path, content: bytes) -> None:

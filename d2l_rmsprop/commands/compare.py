@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,9 +71,15 @@ def compare(
             at_last.callback(write, json_file, content.encode() + b"\n")
         _print_table(rows, verdicts)
         console().print(f"trained on {comparison.DATA[data]}")
-    asked_and_missing = any(row.missing for row in rows if names)
-    if asked_and_missing or not all(passed for passed, _ in verdicts):
-        sys.exit(1)
+    failed = [
+        row.backend
+        for row, (passed, _) in zip(rows, verdicts, strict=True)
+        if not passed or (row.missing and names)
+    ]
+    if failed:
+        raise click.ClickException(
+            f"{', '.join(failed)} failed; the lines below the table say why."
+        )
 
 
 def _train_all(names: Sequence[str], Xy: Sequence, settings: "Settings") -> list["Row"]:

@@ -45,6 +45,7 @@ class Program(click.Group):
         with _signals_raise(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no one on a command line can act on a library's
             code = _ended(run)
+            _mute_what_fails()
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -52,6 +53,8 @@ class Program(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             raise _said(stop) from stop  # click would print an empty line and "Aborted!"
+        except EOFError as error:  # which click takes for Ctrl-D; here it is a file cut short
+            raise click.ClickException(sentence(error)) from error
 
 
 def _said(stop: BaseException | None) -> click.ClickException:
@@ -78,8 +81,6 @@ def _ended(run: Callable[[], Any]) -> int:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             return 1  # who reads has enough
         said = click.ClickException(sentence(error))
-    finally:
-        _mute_what_fails()
     with contextlib.suppress(OSError):
         said.show()
     return said.exit_code

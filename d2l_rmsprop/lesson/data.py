@@ -320,8 +320,8 @@ def _why(error: BaseException) -> str:
     for each in reversed(chain):
         if isinstance(each, OSError) and each.strerror:
             return str(each.strerror)
-    words = str(error).partition(" for url")[0]  # which is said already
-    return textwrap.shorten(words or type(error).__name__, 100)
+    words = str(chain[-1]).partition(" for url")[0]  # which is said already
+    return textwrap.shorten(words or type(chain[-1]).__name__, 100)
 
 
 def airfoil_or_stand_in() -> np.ndarray:
