@@ -287,21 +287,20 @@ def living(pid):
 
 
 STOPPED = {"SIGINT": "interrupted", "SIGTERM": "stopped by SIGTERM", "SIGHUP": "stopped by SIGHUP"}
+COMPARING = "compare --backend numpy --epochs 1000000 --json r.json"
+SWEEPING = "sweep --epochs 1000 --results r.json --jobs 2"
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
-@pytest.mark.parametrize("group", [False, True], ids=["it alone", "its group"])
-@pytest.mark.parametrize("name", [*STOPPED, "SIGKILL"])
 @pytest.mark.parametrize(
-    "line, results",
+    "line, name, group",
     [
-        ("compare --backend numpy --epochs 1000000 --json r.json", False),
-        ("sweep --epochs 1000 --results r.json --jobs 1", True),
-        ("sweep --epochs 1000 --results r.json --jobs 2", True),
+        *((COMPARING, name, False) for name in STOPPED),
+        *((SWEEPING, name, group) for name in (*STOPPED, "SIGKILL") for group in (False, True)),
     ],
-    ids=["compare", "sweep", "sweep in processes"],
 )
-def test_a_stop_is_one_sentence_and_leaves_no_process(line, results, name, group, tmp_path):
+def test_a_stop_is_one_sentence_and_leaves_no_process(line, name, group, tmp_path):
+    results = line is SWEEPING
     process = subprocess.Popen(
         [sys.executable, "-m", "d2l_rmsprop", *line.split()],
         cwd=tmp_path, env=environment(), text=True, start_new_session=True,
@@ -316,7 +315,7 @@ def test_a_stop_is_one_sentence_and_leaves_no_process(line, results, name, group
                 break
         time.sleep(0.1)
     family = living(process.pid)
-    assert len(family) > (2 if line.endswith("2") else 0)
+    assert len(family) > (2 if results else 0)
     number = getattr(signal, name)
     (os.killpg if group else os.kill)(process.pid, number)
     stdout, stderr = process.communicate(timeout=60)  # until nobody holds the pipes
