@@ -158,10 +158,10 @@ def check(
     if len(params) != len(states):
         raise _another_count(len(params), len(states))
     try:
-        if all(map(backend.sound, params, states)):
-            arrays = {*map(backend.identity, params), *map(backend.identity, states)}
-            if len(arrays) == 2 * len(params):
-                return params, states
+        if all(map(backend.sound, params, states)) and len(
+            set(map(backend.identity, params + states))
+        ) == 2 * len(params):
+            return params, states
     except Exception:  # whatever an attribute that is not there raises
         pass
     for i in range(len(params)):
@@ -200,6 +200,8 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
             )
         if obstacle := backend.obstacle(a):
             raise ValueError(f"{name} {obstacle}.")
+    if s is getattr(x, "value", None):
+        raise ValueError(f"states[{i}] is the array of params[{i}]; give it a state of its own.")
     shape = tuple(x.shape)
     if tuple(s.shape) != shape:
         raise ValueError(
@@ -298,7 +300,9 @@ def stepped(
 ) -> list[tuple[Array, Array]]:
     """Return each new (x, s), all before one is written, so that an error changes nothing."""
     return [
-        update(*((x, s, g) if x.dtype == s.dtype else widened(x, s, g)), *numbers)
+        update(x, s, g, *numbers)
+        if x.dtype is s.dtype or x.dtype == s.dtype
+        else update(*widened(x, s, g), *numbers)
         for x, s, g in zip(xs, ss, gs, strict=True)
     ]
 
@@ -331,7 +335,7 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
     """Return Hyperparams from a reader's dict; ValueError names what is wrong."""
     if isinstance(hyperparams, Hyperparams):
         return hyperparams
-    if not isinstance(hyperparams, Mapping):
+    if type(hyperparams) is not dict and not isinstance(hyperparams, Mapping):
         raise TypeError(
             f"hyperparams is a {_type_name(hyperparams)}; "
             "pass a dict, such as {'lr': 0.01, 'gamma': 0.9}."

@@ -82,20 +82,22 @@ jax.tree_util.register_pytree_node(Variable, lambda variable: ((variable.value,)
 TYPES = MUTABLE = (Variable,)
 ARRAYS = (jax.Array, jax.core.Tracer, np.ndarray, np.generic, Variable)
 variable, identity, obstacle, missing_gradient = Variable, id, no_obstacle, run_backward
-devices = functools.cache(jax.device_count)
+_devices = functools.cache(jax.device_count)
 
 
 def sound(x: Any, s: Any) -> bool:
     if type(x) is not Variable or type(s) is not Variable:
         return False
-    a, b, g = x.value, s.value, x.grad
+    a, s, g = x.value, s.value, x.grad
+    shape, dtype = a.shape, a.dtype
     return (
         isinstance(g, jax.Array)
-        and a.shape == b.shape == g.shape
-        and a.dtype == g.dtype
-        and is_float(a.dtype)
-        and (b.dtype == a.dtype or is_float(b.dtype))
-        and devices() == 1
+        and shape == s.shape
+        and shape == g.shape
+        and dtype is g.dtype
+        and is_float(dtype)
+        and (dtype is s.dtype or is_float(s.dtype))
+        and _devices() == 1
     )
 
 

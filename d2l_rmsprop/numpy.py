@@ -66,18 +66,23 @@ class Variable(boxes.Variable):
 
 
 TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, np.ndarray), (np.ndarray, np.generic, Variable)
-variable, missing_gradient, place = Variable, run_backward, no_place
+variable, identity = Variable, id
+missing_gradient, place = run_backward, no_place
 
 
 def sound(x: Any, s: Any) -> bool:
     if type(x) is not Variable or type(s) not in MUTABLE:
         return False
-    a, s, g = x.value, boxes.plain(s), x.grad
+    a, g, s = x.value, x.grad, s.value if type(s) is Variable else s
+    shape, dtype = a.shape, a.dtype
     return (
         type(g) is np.ndarray
-        and a.shape == s.shape == g.shape
-        and a.dtype == g.dtype
-        and a.dtype.kind == s.dtype.kind == "f"
+        and shape == s.shape
+        and shape == g.shape
+        and dtype is g.dtype
+        and dtype.kind == "f"
+        and (dtype is s.dtype or s.dtype.kind == "f")
+        and a is not s
         and a.flags.writeable
         and s.flags.writeable
     )
@@ -87,12 +92,9 @@ def obstacle(a: Any) -> str:
     return "" if boxes.plain(a).flags.writeable else "is read-only; make a copy of it"
 
 
-def identity(a: Any) -> int:
-    return id(boxes.plain(a))
-
-
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs, ss = [x.value for x in params], [boxes.plain(s) for s in states]
+    xs = [x.value for x in params]
+    ss = [s.value if type(s) is Variable else s for s in states]
     gs = [boxes.plain(x.grad) for x in params]
     new = stepped(update, widened, xs, ss, gs, numbers)
     for variable, x, s, (new_x, new_s) in zip(params, xs, ss, new, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing, is_float, run_backward, stepped
+from .backend import Array, Optimizer, Read, Rule, Step, importing, run_backward, stepped
 
 with importing("torch"):
     import torch
@@ -48,6 +48,7 @@ def variable(a: Array) -> Array:
 
 
 _KINDS = {torch.Tensor, torch.nn.Parameter}
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 identity = torch.Tensor.data_ptr
 
 
@@ -60,8 +61,8 @@ def sound(x: Array, s: Array) -> bool:
         and shape == s.shape
         and shape == g.shape
         and dtype is g.dtype
-        and is_float(dtype)
-        and (s.dtype is dtype or is_float(s.dtype))
+        and dtype in _FLOATS
+        and s.dtype in _FLOATS
         and g.layout is torch.strided
         and s.is_contiguous()
         and not s.is_inference()

@@ -551,6 +551,12 @@ def test_two_names_of_one_tensor_are_one_parameter():
     assert_refused(d2l, False, x, s, [x, y], [s, d2l.zeros(2)], "are one array")
 
 
+def test_a_parameters_own_array_is_no_state():
+    d2l = framework("numpy")
+    x, s = sound_pair(d2l)
+    assert_refused(d2l, False, x, s, [x], [x.value], "a state of its own")
+
+
 def test_an_error_of_ones_own_update_changes_nothing(d2l):
     x, s = sound_pair(d2l)
     y, t = parameter(d2l, np.float32([7]), np.float32([1])), state(d2l, np.float32([0]))
