@@ -83,11 +83,11 @@ def apply(
     params, states = check(d2l, params, states)
     call = _compiling.get()
     if call is None:
-        return d2l.eager_apply(update, params, states, *numbers)
+        return d2l.eager_apply(_checked(update), params, states, *numbers)
     call.applied = True
     known, reason = _recognise(d2l, update, numbers)
     if known is None:
-        d2l.eager_apply(update, params, states, *numbers)
+        d2l.eager_apply(_checked(update), params, states, *numbers)
         call.reasons.add(f"its update {reason}")
         return None
     new = d2l.COMPILER and not known.worked
@@ -95,6 +95,33 @@ def apply(
         d2l.compiled_apply(known, params, states, *numbers)
     call.reasons.update(f"its update {reason}" for reason in known.failed.values())
     return None
+
+
+def _checked(update: Rule) -> Rule:
+    """Return ``update`` with a check of what it returns, before any of it is written."""
+
+    def checked(x: Array, s: Array, g: Array, *numbers: Any) -> tuple[Array, Array]:
+        new = update(x, s, g, *numbers)
+        try:
+            new_x, new_s = new
+            fits = new_x.shape == x.shape == new_s.shape or _unknown(new_x.shape, new_s.shape)
+        except (TypeError, ValueError, AttributeError):
+            fits = False
+        if fits:
+            return new
+        items = new if isinstance(new, (tuple, list)) else [new]
+        what = (str(getattr(a, "shape", f"a {type(a).__name__}")) for a in items)
+        raise ValueError(
+            "an update must return two arrays, the new x and the new s, each of the shape of x, "
+            f"{x.shape}; this one returned: {', '.join(what)}."
+        )
+
+    return checked
+
+
+def _unknown(*shapes: Any) -> bool:
+    """Whether one is a shape that TensorFlow will know when a traced step is run."""
+    return any(not getattr(shape, "is_fully_defined", lambda: True)() for shape in shapes)
 
 
 class Update:

@@ -282,6 +282,28 @@ def test_an_error_of_an_update_is_told_and_changes_nothing(d2l):
     np.testing.assert_allclose(values(d2l, x)[0], 1 - 0.1 * GRADIENT, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("update", "returned"),
+    [
+        (lambda x, s, g, lr: None, "a NoneType"),
+        (lambda x, s, g, lr: x - lr * g, str(SIZE)),
+        (lambda x, s, g, lr: (x - lr * g, s, g), f"{SIZE}.*{SIZE}.*{SIZE}"),
+        (lambda x, s, g, lr: (x - lr * g, 0), "an? int"),
+        (lambda x, s, g, lr: (x[:1], s), "1"),
+    ],
+)
+def test_an_update_must_return_two_arrays_of_a_shape(d2l, compiled, update, returned):
+    x, s = parameter(d2l, np.ones_like(GRADIENT), GRADIENT), state(d2l, np.zeros_like(GRADIENT))
+    optimizer = optimizer_of(d2l, update)
+    with pytest.raises(
+        ValueError, match=f"must return two arrays.* this one returned: .*{returned}"
+    ):
+        (d2l.compile(optimizer) if compiled else optimizer)([x], [s], {"lr": 0.1})
+    np.testing.assert_array_equal(values(d2l, x)[0], 1)
+    np.testing.assert_array_equal(values(d2l, x.grad)[0], GRADIENT)
+
+
 @pytest.mark.parametrize("name", ["torch", "tensorflow", "jax"])
 def test_what_a_compiler_does_not_take_runs_as_it_is(name):
     d2l = framework(name)
