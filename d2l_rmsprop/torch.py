@@ -195,8 +195,8 @@ def give_gradient(x: Array, g: Array) -> None:
 def optimizer_step(
     trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
 ) -> Callable[[list], None]:
-    steps = styles.steps(trainer_fn, params, states, hyperparams, torch.Tensor.copy_)
-    return torch.no_grad()(steps)
+    take = styles.steps(trainer_fn, params, states, hyperparams, torch.Tensor.copy_)
+    return take if trainer_fn is rmsprop else torch.no_grad()(take)  # rmsprop does so itself
 
 
 def _half_mse(y_hat: Array, y: Array) -> Array:

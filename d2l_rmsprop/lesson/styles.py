@@ -6,6 +6,7 @@ states in place, or puts new ones into the two lists, or returns new params, alo
 """
 
 import inspect
+import operator
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,33 +119,44 @@ def steps(
     or put into the list. One that takes the gradients is given ``plain(x)`` for each parameter and
     state x. States in a list are the reader's own list; a tuple becomes a list.
     """
-    positional, keywords = arranged = arrangement(trainer_fn)
-    plain = plain if arranged.takes_grads and plain else _as_is
-    states = _mapped(plain, list(states) if type(states) is tuple else states)
+    arranged = arrangement(trainer_fn)
+    call = _caller(trainer_fn, arranged)
+    plain = plain if arranged.takes_grads else None
+    states = list(states) if type(states) is tuple else states
+    states = _mapped(plain, states) if plain else states
 
     def take(grads: list[Array]) -> None:
         nonlocal states
-        old = [plain(x) for x in params]
-        given = {"params": old[:], "grads": grads, "states": states, "hyperparams": hyperparams}
-        returned = trainer_fn(
-            *[given[role] for role in positional],
-            **{name: given[role] for name, role in keywords.items()},
-        )
-        new, states = given["params"], given["states"]
+        old = [plain(x) for x in params] if plain else list(params)
+        new: Sequence[Array] = old[:]
+        returned = call(new, grads, states, hyperparams)
         if returned is not None and returned is not states and returned is not grads:
             new, states = _taken(returned, new, states)
         if len(new) != len(old):
             raise ValueError(f"trainer_fn left {len(new)} params of {len(old)}; keep each of them.")
-        for i, (x, before, after) in enumerate(zip(params, old, new, strict=True)):
-            if after is not before:
-                _check(i, x, after)
-                write(x, after)
+        if any(map(operator.is_not, new, old)):
+            for i, (x, before, after) in enumerate(zip(params, old, new, strict=True)):
+                if after is not before:
+                    _check(i, x, after)
+                    write(x, after)
 
     return take
 
 
-def _as_is(a: Array) -> Array:
-    return a
+def _caller(trainer_fn: Optimizer, arranged: Arrangement) -> Callable[..., Any]:
+    """Return call(params, grads, states, hyperparams), which hands them on in the right order."""
+    positional, keywords = arranged
+    if (positional, keywords) == (["params", "states", "hyperparams"], {}):  # most, so no detours
+        return lambda params, grads, states, hyperparams: trainer_fn(params, states, hyperparams)
+
+    def call(*values: Any) -> Any:
+        given = dict(zip(ROLES, values, strict=True))
+        return trainer_fn(
+            *[given[role] for role in positional],
+            **{name: given[role] for name, role in keywords.items()},
+        )
+
+    return call
 
 
 def _mapped(plain: Callable[[Array], Array], states: Any) -> Any:
