@@ -207,15 +207,18 @@ def inputs(
     They are read and checked at each call; ``convert`` makes the numbers an array, where one has
     changed.
     """
-    last: Any = None
-    numbers: Array = None
+    never = [object()]
+    seen, numbers, eps_in_sqrt = never, None, True
 
     def read() -> tuple[Array, bool]:
-        nonlocal last, numbers
-        now = read_hyperparams(hyperparams)
-        if now != last:
-            last, numbers = now, convert(now)
-        return numbers, now.eps_in_sqrt
+        nonlocal seen, numbers, eps_in_sqrt
+        found = [*map(hyperparams.get, Hyperparams._fields)]
+        if not all(map(operator.is_, found, seen)):
+            now = read_hyperparams(hyperparams)
+            numbers, eps_in_sqrt = convert(now), now.eps_in_sqrt
+            constant = all(a is None or isinstance(a, (float, int)) for a in found)
+            seen = found if constant else never  # an array may change and stay the same object
+        return numbers, eps_in_sqrt
 
     return read
 
