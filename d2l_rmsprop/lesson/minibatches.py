@@ -56,7 +56,8 @@ _PAIR = f"it must be a pair (X, y), {ADVICE}."
 def _array(name: str, a: Any) -> np.ndarray:
     try:
         array = as_numpy(a)
-        np.asarray(array.reshape(-1)[:1], np.float32)
+        if array.dtype.kind != "c":
+            np.asarray(array.reshape(-1)[:1], np.float32)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is not an array of numbers ({error}).") from error
     if array.dtype.kind in "cOSU":
