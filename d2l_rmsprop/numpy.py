@@ -95,7 +95,7 @@ def obstacle(a: Any) -> str:
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     xs = [x.value for x in params]
     ss = [s.value if type(s) is Variable else s for s in states]
-    gs = [boxes.plain(x.grad) for x in params]
+    gs = [x.grad for x in params]
     new = stepped(update, widened, xs, ss, gs, numbers)
     for variable, x, s, (new_x, new_s) in zip(params, xs, ss, new, strict=True):
         x[...], s[...] = new_x, new_s
