@@ -29,6 +29,7 @@ with importing("jax"):
 
 from .backends import variable as boxes
 from .backends.compiling import Update
+from .backends.elementwise import SHAPES
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -121,7 +122,17 @@ def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any)
 
 
 COMPILER = "jax.jit"
-trial = jax.jit  # an operation at a time compiles each one
+
+
+def trial(update: Rule) -> Rule:
+    step = jax.jit(update)  # an operation at a time would compile each one
+
+    def in_one_shape(*arguments: Any) -> tuple[Array, Array]:  # or it would be compiled again
+        arrays = (a.reshape(SHAPES[0]) for a in arguments[:3])
+        new_x, new_s = step(*arrays, *arguments[3:])
+        return new_x.reshape(arguments[0].shape), new_s.reshape(arguments[0].shape)
+
+    return in_one_shape
 
 
 def float64_numbers() -> Any:

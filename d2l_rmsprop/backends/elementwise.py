@@ -8,7 +8,7 @@ import numpy as np
 from ..backend import Array, Rule
 
 KEPT = 12  # elements that stand among others, differently in each of two shapes
-SHAPES = (6, 6), (30,)
+SHAPES = (6, 6), (36,)
 OTHERS = [1.0], [-1, -3, -1e4, -1e-4, 0, np.inf, np.nan]  # times a random number each
 
 
