@@ -70,13 +70,13 @@ def _answers(scheduler: str) -> None:
         )
     host, port = address["host"].strip("[]"), int(address["port"])
     try:
-        from distributed.core import rpc
+        from distributed import rpc
     except ImportError as error:
         raise ClusterError(
             "Dask is not installed; install it with: python -m pip install 'd2l-rmsprop[cluster]'"
         ) from error
-    # we say it ourselves, once
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # we say it ourselves, once
 
     async def identity() -> Any:
         async with rpc(scheduler, timeout=WAIT) as there:

@@ -133,9 +133,9 @@ def _read_idx(path: Path, ndim: int, max_bytes: int) -> tuple[np.ndarray, str]:
             f"{path} has the magic number {magic:#06x}, not {0x0800 + ndim:#06x} of a file of "
             f"{what}; replace it."
         )
-    expected, found = math.prod(shape), len(content) - start
     if len(content) > max_bytes:
         raise DataError(f"{path} holds more than {max_bytes} bytes; replace it.")
+    expected, found = math.prod(shape), len(content) - start
     if expected != found:
         raise DataError(
             f"{path} is {'truncated' if found < expected else 'too long'}: its header says "

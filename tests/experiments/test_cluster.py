@@ -158,6 +158,35 @@ def test_what_is_no_scheduler_is_said_before_any_training(server, words, tmp_pat
     assert not (tmp_path / "r.json").exists()
 
 
+SHORT = (100).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    "greeting, words",
+    [
+        (SHORT, "greets and then stays silent"),
+        (SHORT + bytes(100), "another protocol"),
+        (SHORT + bytes(range(100)), "another protocol"),
+        (bytes(8), "another protocol"),
+        (bytes(8) + bytes(100), "another protocol"),
+        (b"\xff" * 108, "another protocol"),
+    ],
+    ids=["8 bytes", "zeros", "garbage", "nothing", "nothing but zeros", "a huge length"],
+)
+def test_a_greeting_that_is_none_is_said(greeting, words):
+    began = time.monotonic()
+    with listener(greeting) as port:
+        result = run("--lrs", 0.1, "--gammas", 0.9, "--scheduler", f"tcp://127.0.0.1:{port}")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and words in result.stderr
+    assert time.monotonic() - began < 60  # it promises 10 on a machine with nothing else to do
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64 + ".org", "\udcff", "nosuch.invalid"])
+def test_a_name_that_no_host_has_is_said(name):
+    with pytest.raises(SweepError, match="no Dask scheduler answers at tcp://"):
+        train(scheduler=f"tcp://{name}:8786")
+
+
 def test_what_greets_like_a_scheduler_and_then_stays_silent_is_said(dask_cluster):
     host, port = dask_cluster.scheduler_address.removeprefix("tcp://").split(":")
     with socket.create_connection((host, int(port))) as connection:

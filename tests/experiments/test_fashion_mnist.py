@@ -9,6 +9,7 @@ import os
 import shutil
 import struct
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -163,6 +164,22 @@ def test_a_bad_file_is_refused_and_named(folder, name, content, words):
         load()
     assert str(folder / f"{name}.gz") in str(raised.value)
     assert (folder / f"{name}.gz").read_bytes() == content  # the user's own: not for us to delete
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_that_expands_takes_no_more_memory_than_its_data_should(folder, monkeypatch, packed):
+    bomb = struct.pack(">4I", 0x0803, 10**9, 28, 28) + bytes(10**8)
+    (folder / f"{IMAGES}.gz").write_bytes(gzip.compress(bomb))
+    if not packed:
+        (folder / f"{IMAGES}.gz").unlink()
+        (folder / IMAGES).write_bytes(bomb)
+    del bomb
+    monkeypatch.setitem(fashion_mnist.BYTES, IMAGES, 10**6)
+    tracemalloc.start()
+    with pytest.raises(data.DataError, match="holds more than 1000000 bytes"):
+        load()
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
 
 
 # the perceptron

@@ -79,6 +79,22 @@ def test_the_heat_map_says_where_the_runs_diverged():
     assert colours.norm.vmin == grid.losses.min() and colours.norm.vmax < 1e4 * colours.norm.vmin
 
 
+def test_the_heat_map_marks_the_best_cell_and_colours_the_region_around_it():
+    losses = np.array([[0.3, 0.25, 0.24], [0.26, 50.0, 1e30]])
+    axes = sweep.Grid([0.1, 0.2, 0.3], [0.5, 0.9], losses).draw()
+    (mark,) = axes.lines
+    assert (*mark.get_xdata(), *mark.get_ydata()) == (2.5, 0.5)  # the middle of the cell
+    assert axes.get_legend().get_texts()[0].get_text() == "lowest: 0.24 at lr 0.3, gamma 0.5"
+    colours = axes.collections[0].norm
+    assert (colours.vmin, colours.vmax) == pytest.approx((0.24, np.median(losses)))
+
+
+@pytest.mark.parametrize("losses", [[[0.0, 0.3]], [[0.0, 0.0]]])
+def test_a_loss_of_0_is_drawn(losses):
+    grid = sweep.Grid([0.1, 0.2], [0.9], np.array(losses))
+    assert grid.best == (0.1, 0.9, 0) and len(grid.draw().lines) == 1
+
+
 @pytest.mark.parametrize("lrs, gammas", [([1], [1]), ([0.01], [0.9])])
 def test_a_grid_of_one_cell_is_drawn(lrs, gammas):
     grid = sweep.sweep(lrs, gammas)
