@@ -61,6 +61,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     import numpy as np
 
+# what a framework's file takes from here
+__all__ = [
+    "Array",
+    "FrameworkError",
+    "Hyperparams",
+    "Optimizer",
+    "Read",
+    "Rule",
+    "Step",
+    "importing",
+    "is_float",
+    "no_obstacle",
+    "no_place",
+    "run_backward",
+    "stepped",
+]
+
 Array: TypeAlias = Any  # a framework's array; docstrings give the shape
 Rule: TypeAlias = Callable[..., tuple[Array, Array]]  # update(x, s, g, *numbers), see apply
 Optimizer: TypeAlias = Callable[..., Any]  # f(params, states, hyperparams)

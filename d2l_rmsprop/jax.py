@@ -8,19 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backend import (
-    Array,
-    Hyperparams,
-    Optimizer,
-    Read,
-    Rule,
-    Step,
-    importing,
-    is_float,
-    no_obstacle,
-    run_backward,
-    stepped,
-)
+from .backend import *
 
 with importing("jax"):
     import jax

@@ -7,19 +7,7 @@ from typing import Any
 
 import numpy as onp
 
-from .backend import (
-    Array,
-    Optimizer,
-    Read,
-    Rule,
-    Step,
-    importing,
-    is_float,
-    no_obstacle,
-    no_place,
-    run_backward,
-    stepped,
-)
+from .backend import *
 from .backends import mxnet_numpy  # noqa: F401 - before MXNet itself
 
 with importing("mxnet"):

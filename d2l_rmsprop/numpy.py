@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, Optimizer, Read, Rule, Step, no_place, run_backward, stepped
+from .backend import *
 from .backends import variable as boxes
 from .backends.blocks import apply_in_blocks, widened
 from .backends.namespace import *

@@ -8,18 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import (
-    Array,
-    FrameworkError,
-    Optimizer,
-    Read,
-    Rule,
-    Step,
-    importing,
-    is_float,
-    run_backward,
-    stepped,
-)
+from .backend import *
 
 if sys.modules.get("tensorflow") and not sys.modules.get("paddle"):
     raise FrameworkError(  # the process would die of a segmentation fault

@@ -9,20 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import (
-    Array,
-    Hyperparams,
-    Optimizer,
-    Read,
-    Rule,
-    Step,
-    importing,
-    is_float,
-    no_obstacle,
-    no_place,
-    run_backward,
-    stepped,
-)
+from .backend import *
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up log would bury a student
 with importing("tensorflow"):

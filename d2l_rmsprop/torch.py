@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 
-from .backend import Array, Optimizer, Read, Rule, Step, importing, run_backward, stepped
+from .backend import *
 
 with importing("torch"):
     import torch
