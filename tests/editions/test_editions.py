@@ -143,7 +143,7 @@ def test_the_stand_in_is_announced_once(name, monkeypatch):
 
     monkeypatch.setattr(data, "download", download)
     monkeypatch.setattr(data, "_unavailable", {})
-    with pytest.warns(UserWarning, match=r"1503 rows, 1500 random ones .*: no network\.") as said:
+    with pytest.warns(UserWarning, match=r"1500 random rows .*no network\.") as said:
         features, labels = edition(name).get_data_ch7()
         edition(name).get_data_ch7()
     assert len(said) == 1 and said[0].filename == __file__
