@@ -165,6 +165,7 @@ def train_mlp(
     num_epochs: int = 5,
     builtin: bool = False,
     seed: int = 0,
+    accuracy: str = "test accuracy",
 ) -> MLPHistory:
     """Train the perceptron 784-256-10 on softmax cross-entropy, draw and return its MLPHistory.
 
@@ -175,6 +176,7 @@ def train_mlp(
         gamma, eps: as in ``rmsprop``, with epsilon where the framework's own RMSProp has it.
         builtin: take the steps with the framework's own RMSProp.
         seed: of the start and of the order; the same on every framework.
+        accuracy: what the accuracy is called, such as "validation accuracy".
 
     The start is He's: weights N(0, 2 / fan-in), biases 0. The losses from scratch and built-in are
     together to rounding, about 1e-6, until rounding puts one input of a ReLU on the other side of
@@ -197,8 +199,9 @@ def train_mlp(
 
     update = d2l.builtin_update(params, gamma, eps) if builtin else from_scratch
     schedule = lr if callable(lr) else lambda t: lr
+    rate = f"lr {schedule(0.0):.4g}" + (" at first" if callable(lr) else "")
     animator = Animator(
-        xlabel="epoch", xlim=[0, num_epochs], legend=["train loss", "test accuracy"]
+        xlabel=f"epoch ({rate})", xlim=[0, num_epochs], legend=["train loss", accuracy]
     )
     history = MLPHistory()
     for epoch in range(num_epochs):
@@ -213,7 +216,7 @@ def train_mlp(
         mean = float(np.mean(history.losses[-len(batches) :]))
         animator.add(epoch + 1, (mean, history.accuracies[-1]))
     animator.flush()
-    print(f"train loss {mean:.3f}, test accuracy {history.accuracies[-1]:.4f}")
+    print(f"{rate}: train loss {mean:.3f}, {accuracy} {history.accuracies[-1]:.4f}")
     return history
 
 

@@ -1,5 +1,6 @@
 """The exercises: they run on every framework, and nbgrader hands them out and marks them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -71,6 +72,18 @@ class Course:
             assert change[0] in text
             (target / path.name).write_text(text.replace(*change), "utf-8")
 
+    def outputs(self, student):
+        """Return the outputs of each cell of what was marked."""
+        paths = sorted((self.folder / "autograded" / student / "rmsprop").glob("*.ipynb"))
+        assert paths
+        return [c.get("outputs", []) for path in paths for c in nbformat.read(path, 4).cells]
+
+    def cells(self, notebook):
+        """Return nbgrader's marks in a notebook."""
+        (path,) = (self.folder / "source" / "rmsprop").glob(f"{notebook}.ipynb")
+        found = nbformat.read(path, 4).cells
+        return [c.metadata["nbgrader"] for c in found if "nbgrader" in c.metadata]
+
     def marks(self, student):
         """Return {grade_id: (points, points at most, whether a person must mark it)}."""
         from nbgrader.api import Gradebook
@@ -102,11 +115,36 @@ def test_students_get_neither_answers_nor_hidden_tests(tmp_path, language):
         assert kept and all(a.source == b.source for a, b in kept)
 
 
-WRONG = {
-    "epsilon outside the root": ("d2l.sqrt(s + eps)", "(d2l.sqrt(s) + eps)"),
-    "weights swapped": ("gamma * s + (1 - gamma) *", "(1 - gamma) * s + gamma *"),
-    "the average is not kept": ("return x, s", "return x, 0 * s"),
-}
+WRONG = {  # in which notebook: what is changed in the worked answer, the test that says so, how
+    "epsilon outside the root": (
+        "1-*", "d2l.sqrt(s + eps)", "(d2l.sqrt(s) + eps)",
+        "test-rmsprop", "epsilon stands outside the root",
+    ),
+    "weights swapped": (
+        "1-*", "gamma * s + (1 - gamma) *", "(1 - gamma) * s + gamma *",
+        "test-rmsprop", "are swapped",
+    ),
+    "the average is not kept": (
+        "1-*", "return x, s", "return x, 0 * s",
+        "test-rmsprop", "should be",
+    ),
+    "a pasted limit": (
+        "2-*", "return 2 * math.sqrt(eps) / 4", "return 5e-4",
+        "test-largest-lr", "does not depend on eps",
+    ),
+    "axes swapped": (
+        "3-*", "np.mean(tables, axis=0)", "np.mean(tables, axis=0).T",
+        "test-sensitivity", "rows and columns are swapped",
+    ),
+    "a constant rate": (
+        "3-*", "return start * (1 - t)", "return start",
+        "test-falling-lr", "does not depend on t",
+    ),
+    "too short a run": (
+        "4-*", ", num_epochs=30)", ")",
+        "test-ten-times-as-long", "num_epochs is 3 and should be 30",
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +155,14 @@ def marked(tmp_path_factory):
     course.nbgrader("generate_assignment", "rmsprop")
     course.submit("solution")
     course.submit("untouched", version="release")
-    for mistake, change in WRONG.items():
-        course.submit(mistake, only="1-*", change=change)
+    for mistake, (notebook, right, wrong, *_) in WRONG.items():
+        course.submit(mistake, only=notebook, change=(as_in_json(right), as_in_json(wrong)))
     course.nbgrader("autograde", "rmsprop", f"--Execute.timeout={RUN_FOR_SECONDS}")
     return course
+
+
+def as_in_json(text):
+    return json.dumps(text)[1:-1]
 
 
 def test_the_worked_answers_get_all_points_that_tests_give(marked):
@@ -135,6 +177,23 @@ def test_an_untouched_notebook_gets_no_points_and_needs_no_person(marked):
     assert {(points, by_a_person) for points, _, by_a_person in untouched.values()} == {(0, False)}
 
 
+def test_an_untouched_notebook_says_so_without_a_long_traceback(marked):
+    for outputs in marked.outputs("untouched"):
+        errors = [output for output in outputs if output.output_type == "error"]
+        assert all(error.ename == "AssertionError" for error in errors)
+        if errors:
+            said = "".join(output.text for output in outputs if output.output_type == "stream")
+            assert "is not written yet" in said
+
+
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_rmsprop_loses_the_points_of_thirty_steps(marked, mistake):
-    assert marked.marks(mistake)["test-thirty-steps"][:2] == (0, 2)
+def test_a_wrong_answer_loses_the_points_and_is_told_why(marked, mistake):
+    *_, name, sentence = WRONG[mistake]
+    lost = {name for name, (points, most, _) in marked.marks(mistake).items()
+            if name.startswith("test-") and points < most}  # fmt: skip
+    theirs = {c["grade_id"] for c in marked.cells(WRONG[mistake][0])}
+    assert lost & theirs == {name}
+    said = [o.text for outputs in marked.outputs(mistake) for o in outputs if "text" in o]
+    assert any(sentence in text for text in said)
+    errors = [o.ename for outputs in marked.outputs(mistake) for o in outputs if "ename" in o]
+    assert errors == ["AssertionError"]
