@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-FRAMEWORKS = ("numpy", "torch", "tensorflow", "mxnet", "jax")
+FRAMEWORKS = ("numpy", "torch", "paddle", "tensorflow", "mxnet", "jax")
 # group of runs: its rows, each a ratio of two runs and what is wanted of it on these frameworks
 ROWS = {
     "training": [
@@ -30,6 +30,7 @@ ROWS = {
         ("keras in tf.function", "compiled", {"tensorflow": ">= 2"}),
         ("optax", "compiled", {"jax": ">= 1"}),
         ("rmsprop_update", "compiled", {"mxnet": ">= 1"}),
+        ("paddle.optimizer", "compiled", {"paddle": ""}),
         ("eager", "compiled", dict.fromkeys(FRAMEWORKS, "") | {"numpy": ">= 5"}),
         ("compiled", "5/3 copy", dict.fromkeys(FRAMEWORKS, "") | {"torch": "<= 1.25"}),
     ],
@@ -38,6 +39,7 @@ ROWS = {
         ("compiled", "keras in tf.function", {"tensorflow": ""}),
         ("compiled", "optax", {"jax": ""}),
         ("compiled", "rmsprop_update", {"mxnet": ""}),
+        ("compiled", "paddle.optimizer", {"paddle": ""}),
         ("compiled", "eager", dict.fromkeys(FRAMEWORKS, "")),
     ],
 }

@@ -62,6 +62,25 @@ def torch(X, y):
     return train(step, lambda: [x.detach().numpy() for x in params], X, y)
 
 
+def paddle(X, y):
+    import paddle
+
+    start = np.zeros((5, 1), np.float32), np.zeros(1, np.float32)
+    params = [paddle.to_tensor(a, stop_gradient=False) for a in start]
+    states = [paddle.to_tensor(a) for a in start]
+
+    def step(X, y):
+        error = paddle.to_tensor(X) @ params[0] + params[1] - paddle.to_tensor(y)
+        (error**2 / 2).mean().backward()
+        with paddle.no_grad():
+            for x, s in zip(params, states, strict=True):
+                new_x, new_s = formula(paddle.sqrt, x, s, x.grad)
+                x.copy_(new_x, False), s.copy_(new_s, False)
+                x.clear_gradient(False)
+
+    return train(step, lambda: [x.numpy() for x in params], X, y)
+
+
 def tensorflow(X, y):
     import tensorflow as tf
 

@@ -71,6 +71,14 @@ def torch(d2l, n, tensors):
     }
 
 
+def paddle(d2l, n, tensors):
+    params, states, _, prepare = with_gradients(
+        d2l, n, tensors, lambda a: d2l.paddle.to_tensor(a, stop_gradient=False)
+    )
+    optimizer = d2l.paddle.optimizer.RMSProp(0.01, 0.9, 1e-6, parameters=params)
+    return ours(d2l, params, states, prepare) | {"paddle.optimizer": (prepare, optimizer.step)}
+
+
 def tensorflow(d2l, n, tensors):
     params, states, gradients, prepare = with_gradients(d2l, n, tensors, d2l.variable)
     wait = d2l.tf.test.experimental.sync_devices
