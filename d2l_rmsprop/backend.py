@@ -51,7 +51,6 @@ A framework is not imported until an array of it turns up, since it may be missi
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -141,9 +140,11 @@ def importing(name: str) -> Iterator[None]:
 def install_command(name: str) -> str:
     """Return the command that installs a framework beside this package and the others here."""
     command = f"python -m pip install 'd2l-rmsprop[{name}]'"
+    from importlib import metadata  # late: it takes as long to import as all of this package
+
     try:
-        importlib.metadata.version("mxnet")
-    except importlib.metadata.PackageNotFoundError:
+        metadata.version("mxnet")
+    except metadata.PackageNotFoundError:
         return command
     return f"{command} 'numpy<2'"  # or pip may bring one that MXNet cannot use
 
