@@ -37,7 +37,7 @@ class Graded(NamedTuple):
     tries: Callable[[np.random.Generator], list[tuple]]
     mistakes: dict[str, Answer]
     also: tuple[Answer, ...] = ()
-    tolerance: float = 1e-6
+    tolerance: float = 1e-5  # it may compute in float32
     watched: Callable[[Answer], Answer] = lambda answer: answer
     places: tuple[str, ...] = ()
 
@@ -117,7 +117,8 @@ def _differ(a: np.ndarray, b: np.ndarray, tolerance: float) -> tuple[int, ...] |
     """Return the index of the first number that differs, () where the shapes do."""
     if a.shape != b.shape:
         return ()
-    equal = np.isclose(a, b, rtol=tolerance, atol=1e-12)
+    scale = float(np.abs(b[np.isfinite(b)]).max(initial=0))  # float32 rounds to the largest
+    equal = np.isclose(a, b, rtol=tolerance, atol=1e-12 + tolerance / 10 * scale)
     return None if equal.all() else tuple(map(int, np.argwhere(~equal)[0]))
 
 

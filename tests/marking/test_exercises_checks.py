@@ -84,6 +84,7 @@ RIGHT = [
     ("hessian", hessian_by_differences),
     ("leaky_average", filtered),
     ("leaky_average", recursive),
+    ("leaky_average", lambda values, gamma: np.float32(filtered(np.float32(values), gamma))),
     ("plain_count", lambda gamma: (1 + gamma) / (1 - gamma)),
     ("plain_count", lambda gamma: round(2 / (1 - gamma) - 1)),
     ("sensitivity", tables_one_by_one),
