@@ -26,6 +26,12 @@ timeout_option = click.option(
 )
 
 
+def say_missing(missing: list[str]) -> None:
+    """Say on stderr what the sandbox does not hold on this machine."""
+    for what in missing:
+        click.echo(f"the sandbox cannot keep the code from {what}", err=True)
+
+
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @backend_option
@@ -47,8 +53,7 @@ def check(
         report, missing = check_file(file, backends, language=lang, seconds=timeout)
     except SandboxError as error:
         raise click.UsageError(str(error)) from None
-    for what in missing:
-        click.echo(f"the sandbox cannot keep the code from {what}", err=True)
+    say_missing(missing)
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False))
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .check import backend_option, timeout_option
+from .check import backend_option, say_missing, timeout_option
 from .options import OutputFile
 
 
@@ -42,12 +42,14 @@ def grade(
     from ..experiments.cluster import ClusterError
     from ..marking.grade import GradeError, grading_of, submissions_in
     from ..marking.grade import grade as grade_all
-    from ..marking.sandbox import SandboxError
+    from ..marking.sandbox import Sandbox, SandboxError
     from ..experiments.progress import progress
 
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists; name another file, or overwrite it with --force.")
     try:
+        with Sandbox([]) as sandbox:
+            say_missing(sandbox.missing)
         submissions = submissions_in(folder, pattern, lang)
         with progress(len(submissions), "submissions") as advance:
             reports = grade_all(
