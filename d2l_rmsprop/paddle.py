@@ -4,13 +4,14 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from .backend import *
 
-if sys.modules.get("tensorflow") and not sys.modules.get("paddle"):
+if "paddle" not in sys.modules and sys.modules.get("tensorflow") and find_spec("paddle"):
     raise FrameworkError(  # the process would die of a segmentation fault
         "Paddle cannot be imported after TensorFlow; in a new process, import Paddle first.",
         name="paddle",

@@ -1,6 +1,7 @@
 import contextlib
 import importlib
 import os
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -8,6 +9,7 @@ import matplotlib
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from d2l_rmsprop.backend import BACKENDS
@@ -30,6 +32,10 @@ def framework(name):
         if os.environ.get("D2L_RMSPROP_REQUIRE") in (name, "all"):
             raise  # this environment was made for it
         pytest.skip(str(error))
+
+
+def no_mxnet_here():
+    return sys.version_info >= (3, 13) or np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 
 
 @pytest.fixture(params=FRAMEWORKS)

@@ -288,9 +288,9 @@ def test_gradient_descent_and_one_example_at_a_time(name, batch_size, num_epochs
 
 
 def test_1503_rows_are_recorded_every_100_examples():
+    d2l = edition("d2lzh")
     from mxnet import nd
 
-    d2l = edition("d2lzh")
     rows = np.random.default_rng(0).standard_normal((1503, 6))
     features, labels = nd.array(rows[:, :-1]), nd.array(rows[:, -1])
     d2l.train_ch7(mxnet_rmsprop, zeros("d2lzh"), HYPERPARAMS, features, labels)
@@ -443,9 +443,9 @@ assert "d2l_rmsprop.mxnet" not in sys.modules
 
 
 def test_nor_is_it_switched_off_where_a_reader_has_switched_it_on():
+    edition("d2lzh")  # its test suite has d2l_rmsprop.mxnet already
     import mxnet as mx
 
-    edition("d2lzh")  # its test suite has d2l_rmsprop.mxnet already
     assert mx.util.is_np_array()
     edition("d2lzh").train_gluon_ch7("sgd", {"learning_rate": 0.1}, *arrays("d2lzh"), 1500, 1)
     assert mx.util.is_np_array() and mx.util.is_np_shape()
