@@ -91,7 +91,7 @@ def _train_all(names: Sequence[str], Xy: Sequence, settings: "Settings") -> list
     rows = []
     stderr = console(stderr=True)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        for name in dict.fromkeys(names):
+        for name in (name for name in BACKENDS if name in names):  # in the order that they bear
             if not stderr.is_terminal:
                 click.echo(f"{name} ...", err=True)
             task = progress.add_task(name, total=2 * settings.epochs)

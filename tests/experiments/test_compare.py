@@ -65,6 +65,16 @@ def test_compare_writes_a_table_json_and_a_figure(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.json", "c.png"]
 
 
+def test_the_frameworks_come_in_the_order_that_they_bear(tmp_path):
+    """Paddle, imported after TensorFlow, would end the process."""
+    framework("paddle"), framework("tensorflow")
+    command = [sys.executable, "-m", "d2l_rmsprop", "compare", "--epochs", "1"]
+    done = subprocess.run(
+        [*command, "--backend", "tensorflow", "--backend", "paddle"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("lr", [1e20, 1e30])
 def test_both_diverged_is_said_and_is_no_failure(tmp_path, lr):
     json_file, figure = tmp_path / "c.json", tmp_path / "c.svg"
