@@ -482,7 +482,7 @@ HOSTILE = {
     ),
     "threads": (
         "numpy",
-        "import threading\ndef spin():\n    while True: pass\nfor _ in range(4): threading.Thread(target=spin).start()\n"
+        "import threading\ndef spin():\n    while True: pass\nfor _ in range(1): threading.Thread(target=spin).start()\n"
         + layer(),
         "right",
         "",
