@@ -362,9 +362,11 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
     gamma = _number(hyperparams, "gamma", high=1)
     eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
+    if hasattr(eps_in_sqrt, "tolist"):  # an array of one truth value counts as that
+        eps_in_sqrt = eps_in_sqrt.tolist()
     if eps_in_sqrt not in (True, False):
         raise ValueError(f"hyperparams['eps_in_sqrt'] is {eps_in_sqrt!r}; use True or False.")
-    return Hyperparams(lr, gamma, eps, eps_in_sqrt)
+    return Hyperparams(lr, gamma, eps, bool(eps_in_sqrt))
 
 
 def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) -> Any:

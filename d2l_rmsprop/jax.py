@@ -116,9 +116,10 @@ def trial(update: Rule) -> Rule:
     step = jax.jit(update)  # an operation at a time would compile each one
 
     def in_one_shape(*arguments: Any) -> tuple[Array, Array]:  # or it would be compiled again
-        arrays = (a.reshape(SHAPES[0]) for a in arguments[:3])
-        new_x, new_s = step(*arrays, *arguments[3:])
-        return new_x.reshape(arguments[0].shape), new_s.reshape(arguments[0].shape)
+        x = arguments[0]
+        arrays = (np.resize(a, SHAPES[0]) for a in arguments[:3])
+        new_x, new_s = map(np.ravel, step(*arrays, *arguments[3:]))
+        return new_x[: x.size].reshape(x.shape), new_s[: x.size].reshape(x.shape)
 
     return in_one_shape
 
@@ -214,7 +215,8 @@ def linreg_step(
             variable.value = value
 
     # rmsprop keeps no state in Python, so it may be traced once; its errors come from itself
-    if trainer_fn is rmsprop and states and all(isinstance(s, Variable) for s in states):
+    listed = isinstance(states, (list, tuple)) and states
+    if trainer_fn is rmsprop and listed and all(isinstance(s, Variable) for s in states):
         variables = [w, b, *states]
         inputs = styles.inputs(
             hyperparams,

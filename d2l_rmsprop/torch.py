@@ -192,10 +192,14 @@ def give_gradient(x: Array, g: Array) -> None:
     x.grad = g if x.grad is None else x.grad + g  # as backward() adds it up
 
 
+def _write(x: Array, value: Any) -> None:
+    x.copy_(torch.as_tensor(value))
+
+
 def optimizer_step(
     trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
 ) -> Callable[[list], None]:
-    take = styles.steps(trainer_fn, params, states, hyperparams, torch.Tensor.copy_)
+    take = styles.steps(trainer_fn, params, states, hyperparams, _write)
     return take if trainer_fn is rmsprop else torch.no_grad()(take)  # rmsprop does so itself
 
 

@@ -50,7 +50,8 @@ def _apply_to_each(
     update: Rule, x: np.ndarray, s: np.ndarray, g: np.ndarray, *numbers: Any
 ) -> None:
     flags: list[Any] = ["external_loop", "buffered"]
-    roles: list[Any] = [["readwrite"], ["readwrite"], ["readonly"]]
+    of_g = "readwrite" if g.flags.writeable else "readonly"  # an update may use it up
+    roles: list[Any] = [["readwrite"], ["readwrite"], [of_g]]
     with np.nditer([x, s, g], flags, roles, buffersize=BLOCK) as blocks:
         for old_x, old_s, g_block in blocks:
             old_x[...], old_s[...] = update(old_x, old_s, g_block, *numbers)

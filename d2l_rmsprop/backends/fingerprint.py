@@ -28,7 +28,7 @@ EFFECTS = {
     "RAISE_VARARGS": "raises errors of its own",
 }
 RANDOM = re.compile("rand|normal|uniform|bernoulli|dropout|poisson|print|callback")
-SHAPE = {"shape", "ndim", "size", "numel", "nelement", "dim", "rank"}
+SHAPE = {"shape", "ndim", "size", "numel", "nelement", "nbytes", "dim", "rank"}
 
 
 class Unknown(Exception):

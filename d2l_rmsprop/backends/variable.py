@@ -93,7 +93,8 @@ def _operators() -> None:
         operation = getattr(operator, name if hasattr(operator, name) else f"{name}_")
         setattr(Variable, f"__{name}__", binary(operation))
         setattr(Variable, f"__r{name}__", reflected(operation))
-        setattr(Variable, f"__i{name}__", in_place(operation))
+        # its own in-place operator: NumPy's refuses what its type cannot hold
+        setattr(Variable, f"__i{name}__", in_place(getattr(operator, f"i{name}")))
     for name, operation in ("divmod", binary(divmod)), ("rdivmod", reflected(divmod)):
         setattr(Variable, f"__{name}__", operation)
     for name in ("lt", "le", "gt", "ge", "eq", "ne"):

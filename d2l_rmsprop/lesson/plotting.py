@@ -240,10 +240,19 @@ def train_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
 
 def trace_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None) -> list[tuple]:
     """Do as ``train_2d`` and print nothing."""
+
+    def slopes(x1: float, x2: float) -> Any:
+        returned: Any = f_grad(x1, x2) if f_grad else None
+        try:
+            _, _ = returned
+        except (TypeError, ValueError):
+            raise _unlike(returned, "f_grad returned", "the two slopes g1, g2") from None
+        return returned
+
     x1, x2, s1, s2 = -5, -2, 0, 0
     results = [(x1, x2)]
     for _ in range(steps):
-        returned = trainer(x1, x2, s1, s2, *([f_grad] if f_grad else []))
+        returned = trainer(x1, x2, s1, s2, *([slopes] if f_grad else []))
         try:
             x1, x2, s1, s2 = returned
         except (TypeError, ValueError):

@@ -96,6 +96,9 @@ def _arranged(arguments: Sequence[inspect.Parameter], roles: Mapping[str, str]) 
     for a in arguments:
         if a.kind is a.VAR_POSITIONAL:
             positional += rest
+            rest = []
+        elif a.kind is a.VAR_KEYWORD:
+            keywords |= {role: role for role in rest}
         elif a.name not in roles:
             skipped = skipped or a.kind not in _VARIADIC
         elif a.kind is a.KEYWORD_ONLY or skipped:

@@ -210,13 +210,18 @@ COUPLED = {
     "the largest": lambda d2l: lambda x, s, g, lr: (x - lr * g / abs(g).max(), s),
     "a row": lambda d2l: lambda x, s, g, lr: (x - lr * (g - g.mean(-1)), s),
     "a sum of a row": lambda d2l: lambda x, s, g, lr: (x - lr * g.cumsum(-1), s),
+    "a norm above a limit": lambda d2l: (
+        lambda x, s, g, lr: (x - lr * g * min(1, 8 / d2l.sqrt(d2l.reduce_sum(g * g))), s)
+    ),
+    "the count": lambda d2l: lambda x, s, g, lr: (x - lr * g / d2l.reduce_sum(g**0), s),
     "any": lambda d2l: lambda x, s, g, lr: (x - lr * g if (g > 1).any() else x, s),
 }
 WITHOUT = {  # what a framework's arrays do not have
     "tensorflow": {"the largest", "a row", "a sum of a row", "any"},
     "torch": {"the reverse"},
     "mxnet": {"a sum of a row"},
-    "jax": {"any"},  # no branches on values in jax.jit: runs as it is
+    # no branches on values in jax.jit, so two run as they are; its step is not in pieces
+    "jax": {"any", "a norm above a limit", "the count"},
 }
 
 
@@ -249,7 +254,8 @@ ELEMENTWISE = {
 def in_place(x, s, g, lr):
     s *= 0.9
     s += 0.1 * g * g
-    x -= lr * g
+    g *= lr
+    x -= g
     return x, s
 
 
@@ -398,6 +404,7 @@ def test_tensorflow_says_nothing_of_steps_that_are_traced_again():
     ("function", "reason"),
     [
         (lambda x: x.shape, "asks for the shape"),
+        (lambda x: x.nbytes, "asks for the nbytes"),
         (lambda x: x * np.random.rand(), "calls rand"),
         (lambda x: print(x), "calls print"),
         (lambda x: len(x), "calls len"),

@@ -94,6 +94,13 @@ def test_an_operator_in_place_changes_the_box(boxed, name):
     assert box.dtype == np.float32
 
 
+def test_an_operator_in_place_loses_nothing_of_what_an_integer_cannot_hold():
+    box = framework("numpy").Variable([1, 2])
+    with pytest.raises(TypeError, match="Cannot cast"):
+        box += 0.5
+    np.testing.assert_array_equal(box, [1, 2])
+
+
 @pytest.mark.parametrize("index", [0, (0, 1), slice(None), (..., slice(1, None)), ([1, 0],)])
 def test_assignment_changes_the_box_alone(boxed, index):
     _, box, array = boxed

@@ -9,6 +9,7 @@ import pytest
 from conftest import framework
 
 from d2l_rmsprop.lesson.plotting import Accumulator, Animator, Timer, plot, train_2d
+from d2l_rmsprop.rmsprop import rmsprop_2d
 
 
 def points(line):
@@ -149,6 +150,12 @@ def test_a_path_that_diverges_is_drawn_as_far_as_it_can_be():
 def test_a_trainer_that_forgets_its_return_is_told(returned, words):
     with pytest.raises((TypeError, ValueError), match=words):
         train_2d(lambda x1, x2, s1, s2: returned)
+
+
+@pytest.mark.parametrize("returned", [None, 1.0, (1, 2, 3)])
+def test_slopes_without_their_return_are_told(returned):
+    with pytest.raises((TypeError, ValueError), match=r"f_grad returned .*, not the two slopes"):
+        train_2d(rmsprop_2d, f_grad=lambda x1, x2: returned)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,8 @@ def test_arguments_by_keyword():
     assert arrangement(by_keyword) == (["params"], dict(zip(names, names, strict=True)))
     bound = functools.partial(last, hyperparams={"lr": 1})  # stays what the reader bound
     assert arrangement(bound) == (["params", "states"], {"grads": "grads"})
+    rest = {"states": "states", "hyperparams": "hyperparams"}
+    assert arrangement(lambda params, **others: None) == (["params"], rest)
 
 
 def test_an_argument_that_is_no_role_is_refused():

@@ -218,9 +218,11 @@ def test_a_mistake_in_training_is_one_sentence(d2l):
     for states, hyperparams, words in (
         (d2l.init_rmsprop_states(5), {"gamma": 0.9}, "hyperparams has no 'lr'"),
         (None, HYPERPARAMS, "2 params and None states"),
+        (d2l.init_rmsprop_states, HYPERPARAMS, "states is a builtins.function"),
+        (d2l.init_rmsprop_states(5), HYPERPARAMS | {"eps_in_sqrt": np.ones(2)}, "True or False"),
         (d2l.init_rmsprop_states(5)[::-1], HYPERPARAMS, r"states\[0\] has shape \(1,\)"),
     ):
-        with pytest.raises(ValueError, match=words) as raised:
+        with pytest.raises((TypeError, ValueError), match=words) as raised:
             d2l.train_ch11(d2l.rmsprop, states, hyperparams, data_iter, 5)
         assert "\n" not in str(raised.value)
 
