@@ -187,6 +187,7 @@ def _bubblewrap() -> list[str]:
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         command += ["--unshare-user"]
+    command += ["--perms", "1777", "--tmpfs", "/tmp"]  # first: Python may lie below it
     above = {str(folder) for path in shown for folder in Path(path).parents} - {"/"} - shown
     for folder in sorted(above):  # by itself bubblewrap makes them for root alone
         command += ["--perms", "0755", "--dir", folder]
@@ -197,19 +198,7 @@ def _bubblewrap() -> list[str]:
             command += ["--ro-bind", path, path]
     command += ["--setenv", "D2L_RMSPROP_BWRAP", "1"]
     command += ["--setenv", "HOME", "/tmp", "--setenv", "MPLCONFIGDIR", "/tmp"]
-    return [
-        *command,
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--perms",
-        "1777",
-        "--tmpfs",
-        "/tmp",
-        "--chdir",
-        "/tmp",
-    ]
+    return [*command, "--proc", "/proc", "--dev", "/dev", "--chdir", "/tmp"]
 
 
 def _bubblewrap_works() -> bool:
@@ -409,8 +398,13 @@ def _hide() -> None:
         Path("/proc", name).write_bytes(content)
     Path("/proc/self/exe").symlink_to(os.path.realpath(sys.executable))
     mount(str(PACKAGE), read_only, "size=4k")
-    mount("/tmp", nosuid_nodev, f"size={SCRATCH}")
-    os.chdir("/tmp")
+    scratch = "/tmp"
+    if any(Path(p).is_relative_to(scratch) for p in (sys.prefix, sys.base_prefix, PACKAGE)):
+        if libc.mount(None, b"/tmp", None, 0x1000 | 0x20 | read_only, None):  # remount it, bound
+            raise OSError(ctypes.get_errno(), scratch)
+        scratch = "/dev/shm"
+    mount(scratch, nosuid_nodev, f"size={SCRATCH}")
+    os.chdir(scratch)
     libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
     header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     if libc.capset(header, nothing):
