@@ -18,7 +18,7 @@ from .sandbox import Sandbox
 from .submission import SubmissionError, code_of, language_of
 from .words import WORDS
 
-RIGHT, WRONG, NOT_CHECKED = VERDICTS = ("right", "wrong", "cannot be checked")
+RIGHT, WRONG, NOT_CHECKED = ("right", "wrong", "cannot be checked")
 SECONDS = 10.0  # that a trial may take on one framework
 
 
@@ -67,6 +67,8 @@ def judge(
         elif kind == b"W":
             key, fields = _word(content)
             if key == "skipped":
+                if problem.strict and problem.start[0].dtype != np.float64:
+                    break  # no framework has to: it is forged
                 finished, path = finished + 1, Path([], [])
                 continue
             if (

@@ -474,6 +474,12 @@ HOSTILE = {
         "wrong",
         "",
     ),
+    "forged skips": (
+        "numpy",
+        "import os, json, struct\nw = json.dumps({'key': 'skipped'}).encode()\nfor fd in range(3, 20):\n    try: os.write(fd, (struct.pack('>cI', b'W', len(w)) + w) * 20)\n    except OSError: pass\ndef rmsprop(p, s, h): pass",
+        "wrong",
+        "",
+    ),
     "an AST transformer": (
         "numpy",
         "import ast\nast.parse = None\nimport builtins\nbuiltins.compile = None\ndef rmsprop(p, s, h): pass",
