@@ -18,6 +18,7 @@ REMARKS = {".rule": "Rule", ".warn": "Warning", ".d2l-note": "Note"}  # the firs
 SLIDES = re.compile(r"\s*<!--\s*slides\s*-->\s*", re.I)
 PYTHON = {"python", "python3", "py", ".python"}
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # nbformat's
+ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""")
 
 
 class ChapterError(ValueError):
@@ -47,6 +48,7 @@ class Block(NamedTuple):
     remark: Remark | None = None
     nbgrader: dict[str, Any] | None = None
     id: str | None = None
+    alt: str = ""  # what the picture shows that the cell draws
 
     def lines(self, tab: str) -> Lines:
         """Return what one framework gets of it."""
@@ -85,6 +87,7 @@ class Braces(NamedTuple):
     kind: str
     nbgrader: dict[str, Any] | None
     id: str | None
+    alt: str = ""
 
 
 @functools.lru_cache(maxsize=4)  # one reading serves every framework
@@ -202,7 +205,7 @@ class _Reader:
         assert token.map
         first = token.map[0]
         body = self.fence_body(token)
-        kind, nbgrader, id = self.read_braces(token, first + 1)
+        kind, nbgrader, id, alt = self.read_braces(token, first + 1)
         if kind == "output":
             return
         if kind == "other":
@@ -224,7 +227,7 @@ class _Reader:
         if self.tab is not None:
             pieces = [self.within_tab(piece, first + 1) for piece in pieces]
         self.named.update(*(piece.names - ALL for piece in pieces if piece.names))
-        self.blocks.append(Block(kind, first + 1, pieces, None, nbgrader, id))
+        self.blocks.append(Block(kind, first + 1, pieces, None, nbgrader, id, alt))
         # prose that goes on in a list after its cell is no longer in the list
         self.hang = self.lines[first].index(token.markup) if token.level else 0
 
@@ -323,8 +326,14 @@ class _Reader:
         else:
             return Braces("other", None, None)
         id = next((word[1:] for word in words if word[0] == "#"), "")
+        alts = [(double or single).strip() for double, single in ALT.findall(token.info)]
+        if any(word.startswith("alt=") for word in words) or "" in alts or len(alts) > 1:
+            self.fail(line, 'say once, in quotes, what the cell\'s picture shows: alt="a curve"')
         return Braces(
-            kind, self.read_nbgrader(words, kind, line), id if CELL_ID.fullmatch(id) else None
+            kind,
+            self.read_nbgrader(words, kind, line),
+            id if CELL_ID.fullmatch(id) else None,
+            "".join(alts),
         )
 
     def read_nbgrader(self, words: list[str], kind: str, line: int) -> dict[str, Any] | None:
@@ -366,7 +375,7 @@ class _Reader:
 
 def _words(token: Token) -> list[str]:
     """Return what a fence says behind its marks: {.python .input #id} is .python, .input, #id."""
-    words = re.sub(r"[{}]", " ", token.info).split()
+    words = re.sub(r"[{}]", " ", ALT.sub("", token.info)).split()
     return [
         part.lower() if part[0] == "." else part
         for word in words

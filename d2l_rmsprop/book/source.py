@@ -26,6 +26,9 @@ else is read, and where:
                                  worked answer in words is a fence
                                  {.markdown .input grade_id=NAME .solution points=N}.
 
+    alt="A curve that falls."    says what the cell's picture shows, for the site (see pages);
+                                 a notebook is the same without
+
     In prose                                                                         (references)
     :numref:`sec_x` and others   become text and links
 

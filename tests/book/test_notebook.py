@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from d2l_rmsprop.backend import BACKENDS
 from d2l_rmsprop.book.notebook import ChapterError, Conversion, backends_of, build, convert, execute
+from d2l_rmsprop.book.reader import read as read_blocks
 from d2l_rmsprop.commands.notebook import notebook as command
 
 SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
@@ -292,6 +293,16 @@ def test_a_cell_with_a_grade_id_has_nbgraders_metadata(info, mark):
     assert found.metadata == {"nbgrader": {**always, **mark}}
 
 
+@pytest.mark.parametrize("alt", ["It's 1.5 of {x}, #id .output c=d grade_id=b: 曲线", 'a "b"'])
+def test_what_a_picture_shows_leaves_the_notebook_as_it_is(alt):
+    quote = "'" if '"' in alt else '"'
+    for info in ("", " grade_id=a points=2", " #some-id"):
+        plain = cell("x = 1", f"{{.python .input{info}}}")
+        said = cell("x = 1", f"{{.python .input alt={quote}{alt}{quote}{info}}}")
+        assert convert(said, "jax") == convert(plain, "jax")
+        assert [block.alt for block in read_blocks(said, "a.md").blocks if block.alt] == [alt]
+
+
 WRITTEN = "{.markdown .input grade_id=why .solution points=3}"
 
 
@@ -342,6 +353,10 @@ def test_two_frameworks_may_share_a_grade_id():
         (2 * cell("1", "{.python .input grade_id=a}"), 4, "grade_id=a is taken"),
         (cell("1", "{.python .input grade_id=a grade_id=b}"), 1, "stand once"),
         (cell("1", "{.python .input grade_id=a points=1 points=2}"), 1, "stand once"),
+        (cell("1", "{.python .input alt=curve}"), 1, "say once, in quotes"),
+        (cell("1", '{.python .input alt=" "}'), 1, "say once, in quotes"),
+        (cell("1", '{.python .input alt="a curve}'), 1, "say once, in quotes"),
+        (cell("1", '{.python .input alt="a" alt="b"}'), 1, "say once, in quotes"),
     ],
 )
 def test_a_malformed_chapter_is_refused_with_its_line(text, line, words):
