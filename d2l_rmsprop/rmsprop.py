@@ -52,10 +52,8 @@ def rmsprop(
 
 
 def init_rmsprop_states(d2l: Any, feature_dim: int) -> tuple[Array, Array]:
-    """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,).
-
-    ``d2l`` is the framework; the chapter's ``d2l.init_rmsprop_states(feature_dim)`` fills it in.
-    """
+    """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,)."""
+    # d2l is the framework; the chapter's d2l.init_rmsprop_states(feature_dim) fills it in
     return d2l.variable(d2l.zeros((feature_dim, 1))), d2l.variable(d2l.zeros((1,)))
 
 

@@ -34,9 +34,9 @@ def compile(trainer_fn: Optimizer) -> Optimizer:
 
     What it hands to ``d2l.apply(update, params, states, lr, ...)`` runs without an array of a
     parameter's size beside the parameters, states and gradients, where the framework's compiler
-    can (see its ``COMPILER``). Its checks and errors stay. Its results differ by rounding. The
-    numbers after states may change at each step. A first call that takes longer than a second
-    says so on stderr.
+    can. ``d2l.COMPILER`` names it; None stands for NumPy, block by block. Its checks and errors
+    stay. Its results differ by rounding. The numbers after states may change at each step. A first
+    call that takes longer than a second says so on stderr.
 
     An update must be elementwise, since it may be run on pieces of the parameters: each new
     element depends on the same element of x, s and g, and on the numbers, alone. One that is not,
@@ -79,7 +79,19 @@ _compiling = contextvars.ContextVar("compiling", default=None)
 def apply(
     d2l: Any, update: Rule, params: Sequence[Array], states: Sequence[Array], *numbers: Any
 ) -> None:
-    """Take a step with ``update``, compiled inside an optimizer that ``compile`` returned."""
+    """Take a step with ``update``, compiled inside an optimizer that ``compile`` returned.
+
+    Arguments:
+        update: ``update(x, s, g, *numbers) -> new (x, s)``, elementwise, called for each parameter
+            x, its state s and its gradient g, all of one shape.
+        params: the parameters, each with its gradient in ``x.grad``.
+        states: one for each parameter and of its shape.
+        numbers: such as the learning rate, handed on to update; they may differ at each step.
+
+    Each new x and s is written back in place, and the gradients are used up. Raises what
+    ``rmsprop`` raises for its params and states, and ValueError for an update that returns anything
+    else than two arrays of the shape of x.
+    """
     params, states = check(d2l, params, states)
     call = _compiling.get()
     if call is None:

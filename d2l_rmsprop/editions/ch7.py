@@ -55,7 +55,10 @@ def train_ch7(
             ``train_ch11`` takes; it need not clear gradients.
         states: whatever trainer_fn keeps.
         hyperparams: a dict, handed on to trainer_fn at each step.
-        features, labels: arrays of shapes (n, d) and (n,), as ``get_data_ch7`` returns them.
+        features: an array of shape (n, d), as ``get_data_ch7`` returns it.
+        labels: an array of shape (n,), from there too.
+        batch_size: examples in a minibatch.
+        num_epochs: passes over the data.
         seed: for the start and the order of the minibatches.
     """
     make_step = training.scratch_step(d2l, trainer_fn, states, hyperparams)

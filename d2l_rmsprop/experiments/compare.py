@@ -28,12 +28,12 @@ MORE_THAN_ROUNDING = 1e-5  # the same at other settings, which may be chaotic
 class Settings:
     """The hyperparameters and the schedule of one comparison."""
 
-    lr: float = 0.01
-    gamma: float = 0.9
-    eps: float = 1e-6
-    epochs: int = 2
-    batch_size: int = 10
-    seed: int = 0
+    lr: float = 0.01  #: the learning rate
+    gamma: float = 0.9  #: the decay
+    eps: float = 1e-6  #: in the place where the framework's own optimizer has it
+    epochs: int = 2  #: passes over the data
+    batch_size: int = 10  #: examples in a minibatch
+    seed: int = 0  #: of the start and the order
 
     @property
     def tolerance(self) -> float:
@@ -45,18 +45,18 @@ class Settings:
 class Row:
     """One framework's part of the comparison; ``error`` says why it has no curves."""
 
-    backend: str
-    version: str | None = None
-    eps_in_sqrt: bool | None = None  # where the built-in optimizer has its epsilon
-    scratch: History | None = None
-    builtin: History | None = None
-    reference: History | None = None  # from scratch on NumPy, with epsilon in the same place
-    missing: bool = False
-    error: str | None = None
+    backend: str  #: the framework's name
+    version: str | None = None  #: its version
+    eps_in_sqrt: bool | None = None  #: where the built-in optimizer has its epsilon
+    scratch: History | None = None  #: the run from scratch
+    builtin: History | None = None  #: the run of the built-in optimizer, None without one
+    reference: History | None = None  #: from scratch on NumPy, with epsilon in the same place
+    missing: bool = False  #: whether the framework is not installed
+    error: str | None = None  #: why there are no curves
 
     @property
     def diverged(self) -> list[str]:
-        """Return the curves with a loss that is not finite in float32, by name."""
+        """The names of the curves with a loss that is not finite in float32."""
         # beyond float32 it is chance whether a framework's next number is large, inf or NaN
         limit = float(np.finfo(np.float32).max)
         return [
@@ -135,7 +135,7 @@ def compare(
     settings: Settings,
     on_record: Callable[[str, float], None] = lambda curve, epoch: None,
 ) -> Row:
-    """Train one framework both ways on Xy and return its Row.
+    """Train one framework both ways on Xy, as ``arrays`` returns it, and return its Row.
 
     ``on_record(curve, epoch)`` hears of the progress: the curve's name and the epochs done.
     A framework that is missing or fails is a Row with an error.
@@ -203,7 +203,10 @@ def _fit(
 
 
 def draw(rows: Sequence[Row], settings: Settings) -> Any:
-    """Return a Matplotlib figure: the loss curves, and how far each framework's two differ."""
+    """Return a Matplotlib figure: the loss curves, and how far each framework's two differ.
+
+    ``rows`` are what ``compare`` returned, one for each framework, with the same settings.
+    """
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")

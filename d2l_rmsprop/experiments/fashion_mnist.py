@@ -149,9 +149,9 @@ def _read_idx(path: Path, ndim: int, max_bytes: int) -> tuple[np.ndarray, str]:
 class MLPHistory:
     """What ``train_mlp`` leaves behind."""
 
-    losses: list[float] = field(default_factory=list)  # of each minibatch, before its step
-    accuracies: list[float] = field(default_factory=list)  # on test_iter, after each epoch
-    seconds: float = 0.0  # of training, without the accuracies
+    losses: list[float] = field(default_factory=list)  #: of each minibatch, before its step
+    accuracies: list[float] = field(default_factory=list)  #: on test_iter, after each epoch
+    seconds: float = 0.0  #: of training, without the accuracies
 
 
 def train_mlp(
@@ -170,10 +170,13 @@ def train_mlp(
     """Train the perceptron 784-256-10 on softmax cross-entropy, draw and return its MLPHistory.
 
     Arguments:
-        train_iter, test_iter: minibatches from ``load_data_fashion_mnist``, or of any images.
+        train_iter: minibatches (X, y) from ``load_data_fashion_mnist``, or of any images and the
+            numbers of their ten classes.
+        test_iter: the minibatches that the accuracy is taken on.
         lr: the learning rate, or a function that returns it for the part of the training that is
             done, from 0 to 1: ``lambda t: 1e-3 * (1 - t)`` falls linearly to 0.
-        gamma, eps: as in ``rmsprop``, with epsilon where the framework's own RMSProp has it.
+        gamma: the decay, as in ``rmsprop``.
+        eps: as in ``rmsprop``, in the place where the framework's own RMSProp has it.
         builtin: take the steps with the framework's own RMSProp.
         seed: of the start and of the order; the same on every framework.
         accuracy: what the accuracy is called, such as "validation accuracy".

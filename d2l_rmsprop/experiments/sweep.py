@@ -57,30 +57,33 @@ class Grid:
     numbers of float32) and NaN where it failed: no worker survived it.
     """
 
-    lrs: list[float]
-    gammas: list[float]
-    losses: np.ndarray
+    lrs: list[float]  #: the learning rates
+    gammas: list[float]  #: the decays
+    losses: np.ndarray  #: float64 of shape (len(gammas), len(lrs))
 
     @property
     def diverged(self) -> np.ndarray:
-        """Return a boolean array of the shape of losses."""
+        """Where a run diverged: a boolean array of the shape of losses."""
         return np.isinf(self.losses)
 
     @property
     def failed(self) -> np.ndarray:
-        """Return a boolean array of the shape of losses."""
+        """Where a run failed: a boolean array of the shape of losses."""
         return np.isnan(self.losses)
 
     @property
     def best(self) -> tuple[float, float, float] | None:
-        """Return (lr, gamma, loss) of the cell with the lowest loss, or None if all diverged."""
+        """The (lr, gamma, loss) of the cell with the lowest loss, or None if all diverged."""
         if not np.isfinite(self.losses).any():
             return None
         i, j = np.unravel_index(np.nanargmin(self.losses), self.losses.shape)
         return self.lrs[j], self.gammas[i], float(self.losses[i, j])
 
     def draw(self, axes: Any = None) -> Any:
-        """Draw the losses as colours on a log scale, with diverged and failed cells hatched."""
+        """Draw the losses as colours on a log scale, with diverged and failed cells hatched.
+
+        Returns Matplotlib's axes: those that are given, or new ones.
+        """
         import matplotlib.pyplot as plt
         from matplotlib.colors import LogNorm
         from matplotlib.patches import Patch, Rectangle
@@ -151,9 +154,13 @@ def sweep(
     """Train ``train_ch11``'s linear model for each lr and gamma; draw and return the final losses.
 
     Arguments:
-        lrs, gammas: the grid, rising numbers; each lr >= 0, each gamma from 0 to 1.
+        lrs: the learning rates of the grid, rising numbers >= 0.
+        gammas: its decays, rising numbers from 0 to 1.
         data: "stand-in", "airfoil" or "linear".
-        num_epochs, batch_size, seed: as in ``train_ch11``; the cells share start and minibatches.
+        num_epochs: passes over the data.
+        batch_size: examples in a minibatch.
+        seed: as in ``train_ch11``; the cells share start and minibatches.
+        eps: epsilon, in the root.
         jobs: the number of processes, by default one for each core, or one alone for a sweep of
             about a second.
         scheduler: the address tcp://HOST:PORT of a Dask cluster that trains the cells instead.

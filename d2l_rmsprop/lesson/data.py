@@ -69,7 +69,7 @@ class Minibatches:
     """Minibatches (X, y) of native arrays, in a new order at each pass where ``shuffle`` is true.
 
     ``arrays`` are NumPy arrays of the same length; ``split`` makes a list of minibatches of one,
-    and ``native`` makes such a minibatch the framework's own (see ``backend``).
+    and ``native`` makes such a minibatch the framework's own.
     A pass of its own draws its order from a generator seeded with 0; the training functions draw
     it from theirs.
     """
@@ -122,7 +122,11 @@ def as_is(a: Array) -> Array:
 def load_array(
     d2l: Any, data_arrays: Sequence[Array], batch_size: int, is_train: bool = True
 ) -> Minibatches:
-    """Return an iterable of minibatches over arrays of the same length, shuffled for training."""
+    """Return an iterable of minibatches over arrays of the same length, shuffled for training.
+
+    A minibatch is a tuple with batch_size rows of each array, as the framework's own arrays; the
+    last one may be smaller. Raises ValueError for other lengths and a batch_size below 1.
+    """
     arrays = tuple(d2l.numpy(a) for a in data_arrays)
     return Minibatches(arrays, batch_size, is_train, d2l.split, d2l.native)
 

@@ -193,6 +193,7 @@ class Timer:
         self.start()
 
     def start(self) -> None:
+        """Start, or start again."""
         self._started = time.perf_counter()
 
     def stop(self) -> float:
@@ -201,9 +202,11 @@ class Timer:
         return self.times[-1]
 
     def avg(self) -> float:
+        """Return the mean of the times."""
         return sum(self.times) / len(self.times)
 
     def sum(self) -> float:
+        """Return the sum of the times."""
         return sum(self.times)
 
     def cumsum(self) -> list[float]:
@@ -218,9 +221,11 @@ class Accumulator:
         self.data = [0.0] * n
 
     def add(self, *args: Any) -> None:
+        """Add n numbers, or arrays of one number, to the n sums."""
         self.data = [total + float(value) for total, value in zip(self.data, args, strict=True)]
 
     def reset(self) -> None:
+        """Set all sums to 0."""
         self.data = [0.0] * len(self.data)
 
     def __getitem__(self, index: int) -> float:

@@ -16,9 +16,9 @@ class Trace(NamedTuple):
     The first axis is the step. Where there are several learning rates, the second is theirs.
     """
 
-    losses: np.ndarray  # half the mean squared error over all examples; inf where it diverged
-    x: np.ndarray  # the weights and, at the end of the last axis, the bias
-    s: np.ndarray  # the state of each of them
+    losses: np.ndarray  #: half the mean squared error over all examples; inf where it diverged
+    x: np.ndarray  #: the weights and, at the end of the last axis, the bias
+    s: np.ndarray  #: the state of each of them
 
 
 def trace_linreg(

@@ -22,21 +22,21 @@ MakeStep: TypeAlias = Callable[[np.ndarray, np.ndarray], tuple[Step, Read]]  # o
 class History:
     """What a training run leaves behind: the curve, its times and the final weights."""
 
-    epochs: list[float] = field(default_factory=list)  # passes over the data at each record
-    losses: list[float] = field(default_factory=list)  # half the mean squared error, all examples
-    times: list[float] = field(default_factory=list)  # seconds in steps so far, at each record
-    epoch_seconds: list[float] = field(default_factory=list)  # seconds in the steps of each epoch
-    w: Array = None  # NumPy's, (feature_dim, 1)
-    b: Array = None  # NumPy's, (1,)
-    idle: int = 0  # epochs that changed no weight
+    epochs: list[float] = field(default_factory=list)  #: passes over the data at each record
+    losses: list[float] = field(default_factory=list)  #: half the mean squared error, all examples
+    times: list[float] = field(default_factory=list)  #: seconds in steps so far, at each record
+    epoch_seconds: list[float] = field(default_factory=list)  #: seconds in the steps of each epoch
+    w: Array = None  #: NumPy's, (feature_dim, 1)
+    b: Array = None  #: NumPy's, (1,)
+    idle: int = 0  #: epochs that changed no weight
 
 
 class Fit(NamedTuple):
-    """What ``optimize`` found, w of shape (2,) and b, and the losses that it recorded."""
+    """What ``optimize`` found."""
 
-    w: np.ndarray
-    b: float
-    losses: list[float]
+    w: np.ndarray  #: the weights, (2,)
+    b: float  #: the bias
+    losses: list[float]  #: that it recorded, half the mean squared error over all examples
 
 
 def fit(

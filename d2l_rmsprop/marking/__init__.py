@@ -18,6 +18,8 @@ def check(
             the name of another function that an exercise asks for, such as "leaky_average".
         names: where that name is looked up: ``globals()``.
         language: of what is printed: "en", "zh" or "vi".
+
+    Raises ValueError for a name that no exercise asks for and for another language.
     """
     # late: where students' code runs for the command line, the answers must not be in memory
     from .words import WORDS
