@@ -26,8 +26,8 @@ class History:
     losses: list[float] = field(default_factory=list)  #: half the mean squared error, all examples
     times: list[float] = field(default_factory=list)  #: seconds in steps so far, at each record
     epoch_seconds: list[float] = field(default_factory=list)  #: seconds in the steps of each epoch
-    w: Array = None  #: NumPy's, (feature_dim, 1)
-    b: Array = None  #: NumPy's, (1,)
+    w: Array = None  #: the final weights, NumPy's, (feature_dim, 1)
+    b: Array = None  #: the final bias, NumPy's, (1,)
     idle: int = 0  #: epochs that changed no weight
 
 
@@ -36,7 +36,7 @@ class Fit(NamedTuple):
 
     w: np.ndarray  #: the weights, (2,)
     b: float  #: the bias
-    losses: list[float]  #: that it recorded, half the mean squared error over all examples
+    losses: list[float]  #: half the mean squared error over all examples, at each record
 
 
 def fit(
