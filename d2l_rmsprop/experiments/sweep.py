@@ -63,12 +63,12 @@ class Grid:
 
     @property
     def diverged(self) -> np.ndarray:
-        """Where a run diverged: a boolean array of the shape of losses."""
+        """A boolean array of the shape of losses, true where the run diverged."""
         return np.isinf(self.losses)
 
     @property
     def failed(self) -> np.ndarray:
-        """Where a run failed: a boolean array of the shape of losses."""
+        """A boolean array of the shape of losses, true where the run failed."""
         return np.isnan(self.losses)
 
     @property
