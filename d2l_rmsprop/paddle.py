@@ -136,7 +136,7 @@ def give_gradient(x: Array, g: Array) -> None:
 
 
 def _write(x: Array, value: Array) -> None:
-    x.copy_(value.astype(x.dtype), False)
+    x.copy_(paddle.assign(value).astype(x.dtype), False)
 
 
 def optimizer_step(

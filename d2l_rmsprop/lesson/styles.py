@@ -9,10 +9,12 @@ import inspect
 import operator
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..backend import Array, Hyperparams, Optimizer, read_hyperparams
+import numpy as np
+
+from ..backend import Array, Hyperparams, Optimizer, as_numpy, read_hyperparams
 
 ROLES = ("params", "grads", "states", "hyperparams")
 # "hyperparams" before "params"; where an argument has a default, only a full name is a role
@@ -44,6 +46,16 @@ def arrangement(trainer_fn: Optimizer) -> Arrangement:
         if (role := _role(a)) and role not in roles.values():
             roles[a.name] = role
     required = [a.name for a in arguments if a.default is a.empty and a.kind not in _VARIADIC]
+    if (
+        arguments
+        and not roles
+        and len(required) < 2
+        and all(a.kind not in _VARIADIC for a in arguments)
+    ):
+        raise TypeError(
+            f"trainer_fn takes {', '.join(a.name for a in arguments)}, none of which is one of "
+            f"{', '.join(ROLES)}; a framework's own optimizer goes to the concise training."
+        )
     for place, name in enumerate(required):
         if name not in roles:
             free = [role for role in ROLES if role not in roles.values()]
@@ -127,21 +139,33 @@ def steps(
     plain = plain if arranged.takes_grads else None
     states = list(states) if type(states) is tuple else states
     states = _mapped(plain, states) if plain else states
+    first: _FirstStep | None = _FirstStep(params)
 
     def take(grads: list[Array]) -> None:
-        nonlocal states
+        nonlocal states, first
         old = [plain(x) for x in params] if plain else list(params)
         new: Sequence[Array] = old[:]
-        returned = call(new, grads, states, hyperparams)
+        if first:
+            first.start(grads)
+        returned = call(listed := new, grads, states, hyperparams)
+        kept = states
         if returned is not None and returned is not states and returned is not grads:
-            new, states = _taken(returned, new, states)
+            new, kept = _taken(returned, new, states)
+            if first and any(map(operator.is_not, new, listed)):
+                first.check(new, (listed, "left in the list"), (items(kept), "returned second"))
+        first = None
         if len(new) != len(old):
-            raise ValueError(f"trainer_fn left {len(new)} params of {len(old)}; keep each of them.")
+            raise ValueError(f"trainer_fn gave {len(new)} params for {len(old)}; {_RETURN}.")
         if any(map(operator.is_not, new, old)):
-            for i, (x, before, after) in enumerate(zip(params, old, new, strict=True)):
+            for i, (x, after) in enumerate(zip(params, new, strict=True)):
+                _check(i, x, after)
+            for x, before, after in zip(params, old, new, strict=True):
                 if after is not before:
-                    _check(i, x, after)
                     write(x, after)
+        if kept is not states and isinstance(states, list):
+            states[:] = kept
+        else:
+            states = kept
 
     return take
 
@@ -175,22 +199,68 @@ def _mapped(plain: Callable[[Array], Array], states: Any) -> Any:
     return states
 
 
+def items(a: Any) -> list | None:
+    """Return a list of what a list, a tuple, an iterator or a dict's view has; None for others."""
+    if hasattr(a, "shape") or isinstance(a, (Mapping, str)) or not isinstance(a, Iterable):
+        return None
+    return list(a)
+
+
 def _taken(returned: Any, params: Sequence[Array], states: Any) -> tuple[Sequence[Array], Any]:
-    """Return (params, states) from what an optimizer returned: params, or (params, states)."""
-    if isinstance(returned, Iterator):
-        returned = list(returned)
-    if not isinstance(returned, (list, tuple)) or not returned:
-        return params, states
-    if isinstance(returned[0], (list, tuple)):
-        if isinstance(states, list) and len(returned) > 1 and returned[1] is not states:
-            states[:] = returned[1]
-        elif len(returned) > 1:
-            states = returned[1]
-        return returned[0], states
-    shapes = [getattr(a, "shape", None) for a in returned]
-    if all(shapes) or shapes == [x.shape for x in params]:
-        return returned, states
-    return params, states  # numbers, such as a norm: the params are those in the list
+    """Return (params, states) from what an optimizer returned: params, or (params, states).
+
+    Anything else is left alone, and the params are those in the list.
+    """
+    if inspect.isawaitable(returned) or hasattr(returned, "__aiter__"):
+        getattr(returned, "close", bool)()  # or Python warns that nobody waits for it
+        raise TypeError("trainer_fn is an async function, which nobody waits for; use plain def.")
+    found = items(returned) or []
+    nested = [items(item) for item in found]
+    if not any(getattr(a, "shape", ()) or inner for a, inner in zip(found, nested, strict=True)):
+        return params, states  # numbers, such as a norm
+    first = nested[0]
+    if first is None or not any(hasattr(a, "shape") for a in first):
+        return found, states
+    if len(found) == 1:
+        return first, states
+    if isinstance(states, list) and nested[1] is None:
+        raise TypeError(
+            f"trainer_fn returned {described(found[1])} for the list of states; {_RETURN}."
+        )
+    return first, nested[1] if isinstance(found[1], Iterator) else found[1]
+
+
+_RETURN = "return the new params, (params, states), or nothing where they are in the lists"
+
+
+class _FirstStep:
+    """Tells params from states of the same shapes: from any start, a step is against the slope."""
+
+    def __init__(self, params: Sequence[Array]) -> None:
+        self._params = params
+
+    def start(self, grads: Sequence[Array]) -> None:
+        self._old, self._grads = ([np.array(as_numpy(a)) for a in b] for b in (self._params, grads))
+
+    def check(self, new: Sequence[Array], *others: tuple[Sequence[Array] | None, str]) -> None:
+        """Raise ValueError where others than what is taken for the new params must be these."""
+        if self._descends(new) in (True, None):
+            return
+        for arrays, where in others:
+            if self._descends(arrays):
+                raise ValueError(
+                    "what trainer_fn returned as params is not a step against the gradient, but "
+                    f"what it {where} is; {_RETURN}."
+                )
+
+    def _descends(self, arrays: Sequence[Array] | None) -> bool | None:
+        """Whether each element moved against its gradient; None where none moved."""
+        if [getattr(a, "shape", None) for a in arrays or ()] != [x.shape for x in self._params]:
+            return None
+        moves = [as_numpy(a) - old for a, old in zip(arrays or (), self._old, strict=True)]
+        if not any(map(np.any, moves)):
+            return None
+        return all(map(np.array_equal, map(np.sign, moves), [-np.sign(g) for g in self._grads]))
 
 
 def _check(i: int, x: Array, value: Array) -> None:
@@ -198,7 +268,8 @@ def _check(i: int, x: Array, value: Array) -> None:
     if shape != tuple(x.shape):
         what = f"shape {shape}" if shape else f"the type {type(value).__name__}"
         raise ValueError(
-            f"trainer_fn gave params[{i}] {what}; it must be an array of shape {tuple(x.shape)}."
+            f"trainer_fn gave params[{i}] {what}, not an array of shape {tuple(x.shape)}; "
+            f"{_RETURN}."
         )
 
 
@@ -232,6 +303,11 @@ def maker(trainer: Any, kind: type, example: str) -> Callable[..., Any]:
     ``trainer`` is its class, or a function that returns one; ``kind`` the class of all of them and
     ``example`` one of their names.
     """
+    if {"params", "states"} <= {_role(a) for a in _arguments(trainer)}:
+        raise TypeError(
+            f"trainer is {getattr(trainer, '__name__', described(trainer))}, an optimizer from "
+            f"scratch; give it to the training from scratch, or a class such as {example} here."
+        )
     if not callable(trainer):
         raise TypeError(f"trainer is {described(trainer)}; it must be a class, such as {example}.")
 

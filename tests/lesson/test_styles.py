@@ -1,5 +1,6 @@
 """Every style of optimizer that the book's editions have trains as the formula does."""
 
+import collections
 import functools
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from conftest import framework
 from references import by_hand, rmsprop_by_hand, table
 
+from d2l_rmsprop.backend import as_numpy
 from d2l_rmsprop.lesson.styles import arrangement
 
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9, "eps": 1e-6}
@@ -244,9 +246,97 @@ def test_params_of_another_shape_are_refused(d2l, wrong):
         else:
             params.pop()
 
-    words = {"shape": r"params\[0\] shape \(5, 5\); .* \(5, 1\)\.$", "type": "the type NoneType"}
-    with pytest.raises(ValueError, match=words.get(wrong, "left 1 params of 2")):
+    words = {"shape": r"params\[0\] shape \(5, 5\), .* \(5, 1\);", "type": "the type NoneType"}
+    with pytest.raises(ValueError, match=words.get(wrong, "gave 1 params for 2")):
         trained(d2l, trainer_fn, None)
+
+
+def as_lists(a):
+    return a.detach().tolist() if hasattr(a, "detach") else np.asarray(a).tolist()
+
+
+async def forgotten_await(params, grads, states, hyperparams): ...
+async def forgotten_await_of_each(params, grads, states, hyperparams):
+    yield params
+
+
+def pairs(params, grads, states, hyperparams):
+    return [new(*each, hyperparams) for each in zip(params, states, grads, strict=True)]
+
+
+def changed_and_returns_states(params, grads, states, hyperparams):
+    params[:], new_states = zip(*pairs(params, grads, states, hyperparams), strict=True)
+    return new_states
+
+
+MISTAKEN = {
+    "states before params": (
+        lambda *given: returns_both(*given)[::-1],
+        "what it returned second is; return the new params, ",
+    ),
+    "the list of states before params": (
+        lambda params, grads, states, hyperparams: (
+            states,
+            returns_params(params, grads, states, hyperparams),
+        ),
+        "what it returned second is",
+    ),
+    "states, and params in the list": (changed_and_returns_states, "left in the list is"),
+    "lists of numbers": (
+        lambda *given: [as_lists(p) for p in returns_params(*given)],
+        r"params\[0\] the type list, not an array of shape \(5, 1\)",
+    ),
+    "a pair for each": (pairs, r"params\[1\] shape \(5, 1\), not an array of shape \(1,\)"),
+    "one of them": (lambda *given: returns_params(*given)[:1], "gave 1 params for 2"),
+    "a number as states": (
+        lambda *given: (returns_params(*given), 0.5),
+        "returned 0.5 for the list of states; return the new params, ",
+    ),
+    "async": (forgotten_await, "trainer_fn is an async function.* use plain def"),
+    "async generator": (forgotten_await_of_each, "trainer_fn is an async function"),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKEN)
+def test_a_result_that_is_neither_params_nor_both_is_refused(d2l, kind):
+    def trainer_fn(params, grads, states, hyperparams):
+        return MISTAKEN[kind][0](params, grads, states, hyperparams)
+
+    with pytest.raises((TypeError, ValueError), match=MISTAKEN[kind][1]) as raised:
+        trained(d2l, trainer_fn, zeros(d2l))
+    assert "\n" not in str(raised.value)
+
+
+CONTAINERS = {
+    "arrays of NumPy": lambda params, states: [as_numpy(p) for p in params],
+    "a deque": lambda params, states: collections.deque(params),
+    "a dict's view": lambda params, states: dict(enumerate(params)).values(),
+    "generators": lambda params, states: ((p for p in params), (s for s in states)),
+    "zip": lambda params, states: zip(*zip(params, states, strict=True), strict=True),
+}
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_the_result_comes_in_any_container(d2l, kind):
+    def trainer_fn(params, grads, states, hyperparams):
+        new_params, new_states = returns_both(params, grads, states, hyperparams)
+        states[:] = new_states
+        return CONTAINERS[kind](new_params, new_states)
+
+    np.testing.assert_allclose(trained(d2l, trainer_fn, zeros(d2l)), EXPECTED, atol=1e-6)
+
+
+def test_a_first_step_of_no_length_or_up_the_slope_is_no_mistake(d2l):
+    def warmed(params, grads, states, hyperparams):
+        hyperparams["t"] += 1
+        lr = hyperparams["lr"] * (hyperparams["t"] > 1)
+        return returns_both(params, grads, states, hyperparams | {"lr": lr})
+
+    def away(params, grads, states, hyperparams):  # up the slope, on purpose
+        return returns_both(params, grads, states, hyperparams | {"lr": -hyperparams["lr"]})
+
+    for trainer_fn in (warmed, away):
+        trained(d2l, trainer_fn, zeros(d2l), HYPERPARAMS | {"t": 0})
 
 
 def test_an_optimizer_that_changes_nothing_is_told_once(d2l, recwarn):
