@@ -214,6 +214,18 @@ COUPLED = {
         lambda x, s, g, lr: (x - lr * g * min(1, 8 / d2l.sqrt(d2l.reduce_sum(g * g))), s)
     ),
     "the count": lambda d2l: lambda x, s, g, lr: (x - lr * g / d2l.reduce_sum(g**0), s),
+    "a norm below a limit": lambda d2l: (
+        lambda x, s, g, lr: (x - lr * d2l.tanh(1e9 * g) if d2l.reduce_sum(g * g) > 1e-9 else x, s)
+    ),
+    "no gradient at all": lambda d2l: (
+        lambda x, s, g, lr: (x - lr, 0.9 * s) if d2l.reduce_sum(g * g) > 0 else (x, s)
+    ),
+    "no state yet": lambda d2l: (
+        lambda x, s, g, lr: (x, 0.9 * s + 0.1 * g * g if d2l.reduce_sum(s) > 0 else g * g)
+    ),
+    "all at the start": lambda d2l: (
+        lambda x, s, g, lr: (x - lr * g if d2l.reduce_sum(x * x) > 0 else x + 1, s)
+    ),
     "any": lambda d2l: lambda x, s, g, lr: (x - lr * g if (g > 1).any() else x, s),
 }
 WITHOUT = {  # what a framework's arrays do not have
@@ -221,7 +233,15 @@ WITHOUT = {  # what a framework's arrays do not have
     "torch": {"the reverse"},
     "mxnet": {"a sum of a row"},
     # no branches on values in jax.jit, so two run as they are; its step is not in pieces
-    "jax": {"any", "a norm above a limit", "the count"},
+    "jax": {
+        "any",
+        "a norm above a limit",
+        "the count",
+        "a norm below a limit",
+        "no gradient at all",
+        "no state yet",
+        "all at the start",
+    },
 }
 
 
