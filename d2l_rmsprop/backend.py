@@ -121,20 +121,24 @@ class FrameworkError(ImportError):
 
 
 @contextlib.contextmanager
-def importing(name: str) -> Iterator[None]:
-    """Turn whatever the import of a framework raises into a FrameworkError."""
+def importing(name: str, library: str = "") -> Iterator[None]:
+    """Turn whatever the import of a framework, or of a library beside it, raises into a sentence.
+
+    Raises FrameworkError.
+    """
+    library = library or name
     try:
         yield
     except FrameworkError:
         raise
     except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == name:
+        if isinstance(error, ModuleNotFoundError) and error.name == library:
             why = "is not installed"
         else:
             said = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
             why = f"is installed but does not work here ({said})"
-        advice = f"{name} {why}; install it with: {install_command(name)}"
-        raise FrameworkError(advice, name=name) from error
+        advice = f"{library} {why}; install it with: {install_command(name)}"
+        raise FrameworkError(advice, name=library) from error
 
 
 def install_command(name: str) -> str:

@@ -250,6 +250,12 @@ def _rmsprop_step(
     return [variable.value for variable in variables]
 
 
+def _optax() -> Any:
+    with importing("jax", "optax"):
+        import optax
+    return optax
+
+
 @functools.lru_cache(64)
 def _optax_step(trainer: Any, hyperparams: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     """Return the jitted step of one of optax's own optimizers, which is compiled once."""
@@ -257,14 +263,14 @@ def _optax_step(trainer: Any, hyperparams: tuple[tuple[str, Any], ...]) -> Calla
 
 
 def _advance(optimizer: Any, weights: Any, state: Any, X: Array, y: Array) -> tuple[Sequence, Any]:
-    import optax
+    optax = _optax()
 
     updates, state = optimizer.update(_gradients(weights, X, y), state, weights)
     return optax.apply_updates(weights, updates), state
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
-    import optax
+    optax = _optax()
 
     make = styles.maker(trainer, optax.GradientTransformation, "optax.rmsprop")
     optimizer = make(hyperparams)
@@ -287,7 +293,7 @@ EPS_IN_SQRT = True
 
 
 def builtin_rmsprop(lr: float, gamma: float, eps: float) -> tuple[Any, dict[str, float]]:
-    import optax
+    optax = _optax()
 
     return optax.rmsprop, {"learning_rate": lr, "decay": gamma, "eps": eps}
 
@@ -315,7 +321,7 @@ def mlp_gradients(params: Sequence, X: Array, y: Array) -> Array:
 
 
 def builtin_update(params: Sequence, gamma: float, eps: float) -> Callable[[float], None]:
-    import optax
+    optax = _optax()
 
     optimizer = optax.inject_hyperparams(optax.rmsprop)(learning_rate=0.0, decay=gamma, eps=eps)
     state = optimizer.init([x.value for x in params])

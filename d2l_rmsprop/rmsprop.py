@@ -71,9 +71,14 @@ def rmsprop_2d(
     """Take one step of RMSProp in the plane and return the new (x1, x2, s1, s2).
 
     ``f_grad(x1, x2)`` returns the two slopes; the default is that of 0.1 x1^2 + 2 x2^2.
-    All are numbers, as ``train_2d`` passes them.
+    All are numbers, as ``train_2d`` passes them. Raises ValueError for others.
     """
-    g1, g2 = f_grad(x1, x2) if f_grad else (0.2 * x1, 4 * x2)
+    lr, gamma, eps, _ = read_hyperparams({"lr": lr, "gamma": gamma, "eps": eps})
+    slopes = f_grad(x1, x2) if f_grad else (0.2 * x1, 4 * x2)
+    try:
+        g1, g2 = map(float, slopes)
+    except (TypeError, ValueError):
+        raise ValueError(f"f_grad returned {slopes!r}, not the two slopes g1, g2.") from None
     s1 = gamma * s1 + (1 - gamma) * g1**2
     s2 = gamma * s2 + (1 - gamma) * g2**2
     return x1 - lr * g1 / math.sqrt(s1 + eps), x2 - lr * g2 / math.sqrt(s2 + eps), s1, s2

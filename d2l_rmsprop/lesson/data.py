@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, as_numpy
 from ..files import write
+from .styles import described, items
 
 DATA_URL = "http://d2l-data.s3-accelerate.amazonaws.com/"
 #: name -> (URL, SHA-1 of the file), as ``download`` takes them
@@ -83,6 +84,8 @@ class Minibatches:
         native: Callable[[Any], Array],
     ) -> None:
         lengths = [len(a) for a in arrays]
+        if not lengths:
+            raise ValueError("there are no arrays; give at least one, such as (X, y).")
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
@@ -119,15 +122,38 @@ def as_is(a: Array) -> Array:
     return a
 
 
+def array_of_numbers(name: str, a: Any) -> np.ndarray:
+    """Return an array of any framework, or lists, as NumPy's; ValueError calls it by ``name``."""
+    try:
+        array = as_numpy(a)
+        if array.dtype.kind != "c":
+            np.asarray(array.reshape(-1)[:1], np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is not an array of numbers ({error}).") from error
+    if array.dtype.kind in "cOSU":
+        raise ValueError(f"{name} has elements of type {array.dtype}; give real numbers.")
+    return array
+
+
 def load_array(
     d2l: Any, data_arrays: Sequence[Array], batch_size: int, is_train: bool = True
 ) -> Minibatches:
     """Return an iterable of minibatches over arrays of the same length, shuffled for training.
 
     A minibatch is a tuple with batch_size rows of each array, as the framework's own arrays; the
-    last one may be smaller. Raises ValueError for other lengths and a batch_size below 1.
+    last one may be smaller. Raises TypeError or ValueError for what is no tuple of arrays of
+    numbers, for other lengths, and for a batch_size below 1.
     """
-    arrays = tuple(d2l.numpy(a) for a in data_arrays)
+    listed = items(data_arrays)
+    if listed is None:
+        raise TypeError(
+            f"data_arrays is {described(data_arrays)}; it must be a tuple of arrays, as in "
+            "d2l.load_array((X, y), batch_size)."
+        )
+    arrays = [array_of_numbers(f"data_arrays[{i}]", a) for i, a in enumerate(listed)]
+    for i, a in enumerate(arrays):
+        if not a.ndim:
+            raise ValueError(f"data_arrays[{i}] is one number, {a}; give an array of rows.")
     return Minibatches(arrays, batch_size, is_train, d2l.split, d2l.native)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, as_numpy
-from .data import Minibatches
+from ..backend import Array
+from .data import Minibatches, array_of_numbers
 from .styles import described
 
 ADVICE = "as d2l.load_array((X, y), batch_size) gives them"
@@ -38,7 +38,7 @@ def numbers(minibatch: Any) -> tuple[np.ndarray, np.ndarray]:
             f"a minibatch of data_iter is a {type(minibatch).__name__} of length {len(minibatch)}; "
             f"{_PAIR}"
         )
-    X, y = (_array(name, a) for name, a in zip("Xy", minibatch, strict=True))
+    X, y = (array_of_numbers(name, a) for name, a in zip("Xy", minibatch, strict=True))
     if X.ndim != 2:
         raise ValueError(f"X has shape {X.shape}; it must be (batch_size, feature_dim).")
     if not len(X):
@@ -51,18 +51,6 @@ def numbers(minibatch: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 _PAIR = f"it must be a pair (X, y), {ADVICE}."
-
-
-def _array(name: str, a: Any) -> np.ndarray:
-    try:
-        array = as_numpy(a)
-        if array.dtype.kind != "c":
-            np.asarray(array.reshape(-1)[:1], np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of numbers ({error}).") from error
-    if array.dtype.kind in "cOSU":
-        raise ValueError(f"{name} has elements of type {array.dtype}; give real numbers.")
-    return array
 
 
 class Given:

@@ -1,5 +1,6 @@
 """Pictures at the book's size, and the small tools that its training loops call."""
 
+import inspect
 import itertools
 import textwrap
 import time
@@ -10,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..backend import Array, as_numpy
+from .styles import described
 
 _FMTS = ("-", "m--", "g-.", "r:")
 _PATHS = ("C1-o", "k--s", "g:^")
@@ -249,12 +251,18 @@ def trace_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
     def slopes(x1: float, x2: float) -> Any:
         returned: Any = f_grad(x1, x2) if f_grad else None
         try:
-            _, _ = returned
+            g1, g2 = returned
         except (TypeError, ValueError):
             raise _unlike(returned, "f_grad returned", "the two slopes g1, g2") from None
-        return returned
+        _number(g1), _number(g2)
+        return g1, g2
 
     x1, x2, s1, s2 = -5, -2, 0, 0
+    if f_grad is not None:
+        _check_function("f_grad", f_grad, "x1", "x2")
+    _check_function("trainer", trainer, "x1", "x2", "s1", "s2", *(["f_grad"] if f_grad else []))
+    if not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValueError(f"steps is {steps!r}; it must be a whole number >= 0.")
     results = [(x1, x2)]
     for _ in range(steps):
         returned = trainer(x1, x2, s1, s2, *([slopes] if f_grad else []))
@@ -262,8 +270,25 @@ def trace_2d(trainer: Callable, steps: int = 20, f_grad: Callable | None = None)
             x1, x2, s1, s2 = returned
         except (TypeError, ValueError):
             raise _unlike(returned, "trainer returned", "the four numbers x1, x2, s1, s2") from None
+        _number(x1), _number(x2)
         results.append((x1, x2))
     return results
+
+
+def _check_function(what: str, function: Any, *arguments: str) -> None:
+    """Raise TypeError for what cannot be called with these arguments."""
+    call = f"{what}({', '.join(arguments)})"
+    if not callable(function):
+        raise TypeError(f"{what} is {described(function)}; it must be a function {call}.")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # written in C
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        takes = ", ".join(signature.parameters)
+        raise TypeError(f"{what} takes ({takes}); it must be a function {call}.") from None
 
 
 def _unlike(value: Any, what: str, wanted: str) -> Exception:
@@ -330,6 +355,8 @@ def _place(place: Any) -> tuple[float, float]:
 def _number(value: Any) -> float:
     """Return a float, an int or an array of one number as a float."""
     try:
-        return float(as_numpy(value).reshape(()))
+        if (array := as_numpy(value)).dtype.kind in "biuf":
+            return float(array.reshape(()))
+        raise TypeError
     except (TypeError, ValueError):
         raise _unlike(value, "there is", "a number") from None

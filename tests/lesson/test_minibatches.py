@@ -1,6 +1,7 @@
 """Whatever a reader trains on and passes: the same result everywhere, or one sentence."""
 
 import random
+import sys
 import types
 
 import numpy as np
@@ -301,6 +302,26 @@ def test_hyperparams_that_are_no_dict(wrong):
             call()
 
 
+def test_jax_says_how_to_install_what_its_own_optimizers_are_in(monkeypatch):
+    d2l = framework("jax")
+    monkeypatch.setitem(sys.modules, "optax", None)
+    trains = [
+        lambda: d2l.train_concise_ch11(lambda learning_rate: 0, {"learning_rate": 1}, [(a, b)]),
+        lambda: d2l.builtin_rmsprop(0.01, 0.9, 1e-6),
+        lambda: d2l.builtin_update([], 0.9, 1e-6),
+    ]
+    for train in trains:
+        with pytest.raises(ImportError, match=r"^optax is not installed; .* 'd2l-rmsprop\[jax\]'"):
+            train()
+
+
+def test_one_of_the_frameworks_own_optimizers_is_not_from_scratch():
+    d2l = framework("numpy")
+    with pytest.raises(TypeError, match="takes learning_rate, decay, none of which is one of"):
+        trainer = lambda learning_rate, decay=0.9: None
+        d2l.train_ch11(trainer, None, HYPERPARAMS, [(a, b)], 5)
+
+
 @pytest.mark.parametrize("wrong", ["rmsprop", None, dict, 3])
 def test_a_trainer_fn_that_is_no_function(wrong):
     d2l = framework("numpy")
@@ -320,11 +341,13 @@ def test_a_trainer_of_another_kind_and_hyperparams_of_another_optimizer(name):
         return str(raised.value)
 
     if name == "mxnet":
+        assert "the name of one of MXNet's optimizers: " in message(d2l.rmsprop, {})
         assert "the name of one of MXNet's optimizers: " in message(dict, {})
         assert "'nonsense'; it must be the name" in message("nonsense", {})
     else:
         assert "trainer is 'rmsprop'; it must be a class, such as" in message("rmsprop", {})
         assert "makes an instance of dict" in message(lambda *a, **b: {}, hyperparams)
+        assert "rmsprop, an optimizer from scratch; give it to" in message(d2l.rmsprop, hyperparams)
     if name in ("tensorflow", "jax"):
         instance = trainer(**hyperparams)
         assert "trainer is an instance of" in message(instance, {})

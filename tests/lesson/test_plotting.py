@@ -145,6 +145,7 @@ def test_a_path_that_diverges_is_drawn_as_far_as_it_can_be():
         ((1, 2, 3, 4, 5), "not the four numbers"),
         (1.0, r"trainer returned 1.0, not the four"),
         ((1, None, 0, 0), "there is None, not a number"),
+        (("1", "2", 0, 0), "there is '1', not a number"),
     ],
 )
 def test_a_trainer_that_forgets_its_return_is_told(returned, words):
@@ -152,10 +153,42 @@ def test_a_trainer_that_forgets_its_return_is_told(returned, words):
         train_2d(lambda x1, x2, s1, s2: returned)
 
 
-@pytest.mark.parametrize("returned", [None, 1.0, (1, 2, 3)])
+@pytest.mark.parametrize("returned", [None, 1.0, (1, 2, 3), ("a", "b"), (None, 1)])
 def test_slopes_without_their_return_are_told(returned):
-    with pytest.raises((TypeError, ValueError), match=r"f_grad returned .*, not the two slopes"):
-        train_2d(rmsprop_2d, f_grad=lambda x1, x2: returned)
+    words = r"f_grad returned .*, not the two slopes|there is .*, not a number"
+    for call in (train_2d, lambda trainer, f_grad: trainer(-5, -2, 0, 0, f_grad)):
+        with pytest.raises((TypeError, ValueError), match=words):
+            call(rmsprop_2d, f_grad=lambda x1, x2: returned)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([3], r"trainer is 3; it must be a function trainer\(x1, x2, s1, s2\)"),
+        ([lambda x1, x2: (x1, x2)], r"trainer takes \(x1, x2\); it must be .*\(x1, x2, s1, s2\)"),
+        (
+            [lambda x1, x2, s1, s2: (x1, x2, 0, 0), 20, lambda x1, x2: (1, 2)],
+            r"trainer takes \(x1, x2, s1, s2\); it must be .*\(x1, x2, s1, s2, f_grad\)",
+        ),
+        ([rmsprop_2d, 20, 3], r"f_grad is 3; it must be a function f_grad\(x1, x2\)"),
+        (
+            [rmsprop_2d, 20, lambda x: x],
+            r"f_grad takes \(x\); it must be a function f_grad\(x1, x2",
+        ),
+        ([rmsprop_2d, 2.5], "steps is 2.5; it must be a whole number >= 0"),
+    ],
+)
+def test_what_cannot_be_called_is_said_before(arguments, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        train_2d(*arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong, words", [({"gamma": 2}, "gamma'] is 2; .* from 0 to 1"), ({"lr": "a"}, "lr'] is 'a'")]
+)
+def test_rmsprop_2d_checks_its_numbers(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        rmsprop_2d(-5, -2, 0, 0, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,15 @@ def test_load_array_refuses_arrays_of_different_length_and_bad_batch_sizes(d2l):
     for batch_size in (0, -1, 1.5):
         with pytest.raises(ValueError, match="batch_size is"):
             d2l.load_array((np.zeros((3, 1)), np.zeros(3)), batch_size)
+    for arrays, words in (
+        (8, "data_arrays is 8; it must be a tuple of arrays"),  # batch_size comes second
+        (np.zeros((3, 1)), "data_arrays is an instance of numpy.ndarray; it must be a tuple"),
+        ((np.zeros((3, 1)), 2), r"data_arrays\[1\] is one number, 2; give an array of rows"),
+        ((np.zeros((3, 1)), ["a"] * 3), r"data_arrays\[1\] is not an array of numbers"),
+        ((), "there are no arrays"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            d2l.load_array(arrays, 2)
 
 
 def test_the_first_editions_experiment_recovers_w_and_b(d2l, capsys):
