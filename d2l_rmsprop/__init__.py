@@ -1,7 +1,7 @@
-"""RMSProp from *Dive into Deep Learning*, one implementation for five frameworks.
+"""RMSProp from *Dive into Deep Learning*, one implementation for six frameworks.
 
-A chapter imports the framework that it teaches: ``from d2l_rmsprop import torch as d2l``
-(or ``numpy``, ``tensorflow``, ``mxnet``, ``jax``). Importing this package imports none of them.
+A chapter imports the framework that it teaches: ``from d2l_rmsprop import torch as d2l`` (or
+``numpy``, ``paddle``, ``tensorflow``, ``mxnet``, ``jax``). Importing this package imports none.
 """
 
 from typing import Any
