@@ -208,17 +208,18 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
         )
     for name, a in (f"params[{i}]", x), (f"states[{i}]", s):
         try:
-            a.shape, a.dtype  # noqa: B018
+            if None in tuple(a.shape) or not a.dtype:
+                raise ValueError("a part of it is not known")
         except Exception as error:
             reason = textwrap.shorten(str(error), 100)
             raise TypeError(
                 f"{name} is a {_type_name(a)} without a shape or a type of numbers ({reason}); "
-                "give it its numbers first."
+                "give it a fixed shape and its numbers first."
             ) from error
         if not is_float(a.dtype):
             raise TypeError(
                 f"{name} is of {_name(a.dtype)}, which cannot hold a step of RMSProp; make it of "
-                "floats, or of the real and the imaginary parts of complex numbers."
+                "floats of 16 bits or more, or of a complex number's real and imaginary parts."
             )
         if obstacle := backend.obstacle(a):
             raise ValueError(f"{name} {obstacle}.")
@@ -241,6 +242,7 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
             f"the gradient of params[{i}] is a {_type_name(g)}; set params[{i}].grad to a dense "
             f"array of its parameter's framework, of shape {shape} and {_name(x.dtype)}."
         )
+    _check_place(backend, "its gradient", i, g, x)
     if tuple(g.shape) != shape:
         raise ValueError(
             f"params[{i}] has shape {shape}, but its gradient {tuple(g.shape)}; "
@@ -251,7 +253,6 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
             f"params[{i}] is of {_name(x.dtype)}, but its gradient of {_name(g.dtype)}; "
             "compute both in one precision, or cast the gradient."
         )
-    _check_place(backend, "its gradient", i, g, x)
 
 
 def _check_place(backend: Any, name: str, i: int, a: Array, x: Array) -> None:
@@ -403,7 +404,8 @@ def _name(dtype: Any) -> str:
 
 @functools.cache
 def is_float(dtype: Any) -> bool:
-    return "float" in _name(dtype)
+    name = _name(dtype)
+    return "float" in name and "float8" not in name  # which frameworks store, not compute with
 
 
 def _framework(x: Any) -> Any:

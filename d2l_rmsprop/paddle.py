@@ -70,6 +70,9 @@ def sound(x: Array, s: Array) -> bool:
     g = x.grad
     return (
         g.is_dense()
+        and s.is_dense()
+        and s.is_contiguous()
+        and x.is_contiguous()
         and x.shape == s.shape == g.shape
         and x.dtype == g.dtype
         and is_float(x.dtype)
@@ -85,6 +88,8 @@ def place(a: Array) -> dict[str, Any]:
 def obstacle(a: Array) -> str:
     if not a.is_leaf:
         return "is not a leaf: it was computed from other tensors; step those, or a.detach() of it"
+    if a.size and a.is_dense() and any(n > 1 and not k for n, k in zip(a.shape, a.strides)):  # noqa: B905
+        return "has elements that share their memory, as as_strided() makes them; clone() it"
     return ""
 
 
@@ -95,13 +100,22 @@ def missing_gradient(x: Array) -> str:
 
 
 def widened(x: Array, s: Array, g: Array) -> list[Array]:
-    wide = np.promote_types(*(str(a.dtype).rpartition(".")[2] for a in (x, s)))
-    return [a.astype(wide.name) for a in (x, s, g)]
+    wide = float64 if float64 in (x.dtype, s.dtype) else float32
+    return [a.astype(wide) for a in (x, s, g)]
+
+
+_WHOLE = {float32, float64}
+
+
+def _computable(a: Array) -> Array:
+    """Return a tensor that Paddle computes with: of 16 bits it has but a few functions on a CPU."""
+    return a if a.dtype in _WHOLE or not a.place.is_cpu_place() else a.astype(float32)
 
 
 @paddle.no_grad()
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
+    xs, ss, gs = (list(map(_computable, a)) for a in (params, states, [x.grad for x in params]))
+    new = stepped(update, widened, xs, ss, gs, numbers)
     for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
         x.copy_(new_x.astype(x.dtype), False)
         s.copy_(new_s.astype(s.dtype), False)
@@ -116,12 +130,16 @@ def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: A
     """Take the step in NumPy's blocks, on the memory of Paddle's tensors."""
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
-        if not (x.size and all(a.place.is_cpu_place() and a.is_contiguous() for a in arrays)):
+        if not (x.size and all(map(_has_memory, arrays))):
             eager_apply(update, [x], [s], *numbers)
             continue
         views = [memory(a.data_ptr(), tuple(a.shape), str(a.dtype)[7:]) for a in arrays]
         apply_in_blocks(update, views[0], views[1], views[2], *numbers)
         x.grad = None
+
+
+def _has_memory(a: Array) -> bool:
+    return a.dtype in _WHOLE and a.place.is_cpu_place() and a.is_contiguous()
 
 
 # training

@@ -70,13 +70,15 @@ def sound(x: Array, s: Array) -> bool:
 
 
 def widened(x: Array, s: Array, g: Array) -> list[Array]:
-    wide = np.promote_types(x.dtype.as_numpy_dtype, s.dtype.as_numpy_dtype)
+    wide = max(x.dtype, s.dtype, key=operator.attrgetter("size"))
+    wide = float32 if wide.size == 2 else wide  # float16 and bfloat16
     return [tf.cast(a, wide) for a in (x, s, g)]
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
     xs, ss = [x.value() for x in params], [s.value() for s in states]
     gs = [tf.convert_to_tensor(x.grad) for x in params]
+    numbers = tuple(Number(tf.cast(n, float64)) if isinstance(n, tf.Tensor) else n for n in numbers)
     new = stepped(update, widened, xs, ss, gs, numbers)
     for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
         x.assign(tf.cast(new_x, x.dtype))

@@ -65,6 +65,7 @@ def sound(x: Array, s: Array) -> bool:
         and s.dtype in _FLOATS
         and g.layout is torch.strided
         and s.is_contiguous()
+        and x.is_contiguous()
         and not s.is_inference()
         and ((s.is_cpu and x.is_cpu) or s.device == x.device)
     )

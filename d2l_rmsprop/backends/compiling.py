@@ -53,7 +53,8 @@ def compile(trainer_fn: Optimizer) -> Optimizer:
     def compiled(*args: Any, **kwargs: Any) -> Any:
         if _compiling.get():  # by an optimizer that calls this one
             return trainer_fn(*args, **kwargs)
-        token = _compiling.set(call := _Call(name))
+        call = _Call(name)
+        token = _compiling.set(call)
         try:
             result = trainer_fn(*args, **kwargs)
         finally:

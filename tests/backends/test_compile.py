@@ -66,8 +66,6 @@ def test_compiled_steps_are_the_formula_at_each_shape_and_rate(d2l, eps_in_sqrt)
 
 def test_parameters_of_several_types_keep_them(d2l):
     dtypes = ["float16", "float32", "float64"]
-    if d2l.__name__.endswith("paddle"):  # it has no 16-bit arithmetic on the CPU
-        dtypes = dtypes[1:]
     with precision(d2l, "float64"):
         values, params, states = random_parameters(d2l, SHAPES, dtypes)
         d2l.compile(rmsprop)(params, states, {"lr": 0.01, "gamma": 0.9})
