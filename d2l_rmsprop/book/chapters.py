@@ -8,11 +8,11 @@ if not FOLDER.is_dir():  # a clone has them beside the package
     FOLDER = _PACKAGE.parent / "chapters"
 
 
-def chapters() -> dict[str, dict[str, Path]]:
+def chapters(folder: Path | None = None) -> dict[str, dict[str, Path]]:
     """Return {name: {language: file}}, the chapters before the exercises."""
     found: dict[str, dict[str, Path]] = {}
     for pattern in ("*/*.md", "exercises/*/*.md"):
-        for path in sorted(FOLDER.glob(pattern)):
+        for path in sorted((folder or FOLDER).glob(pattern)):
             found.setdefault(path.stem, {})[path.parent.name] = path
     return found
 

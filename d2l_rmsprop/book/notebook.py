@@ -46,6 +46,7 @@ def convert(
     file: str = "chapter.md",
     compat: bool = True,
     folder: str = "",
+    student: bool = False,
 ) -> Conversion:
     """Return a chapter as a notebook for one framework, not executed.
 
@@ -58,6 +59,7 @@ def convert(
         compat: whether a chapter that imports the packages of one of the book's editions gets a
             first cell that points these names at this package, see ``compat``.
         folder: the chapter's folder as the notebook sees it, for its pictures.
+        student: whether worked answers are left out, as nbgrader leaves them out.
 
     Raises:
         ChapterError: the source is malformed, or has no code for the framework.
@@ -65,7 +67,7 @@ def convert(
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown framework {backend!r}; choose one of: {', '.join(BACKENDS)}.")
-    found = cells(text, backend, file, folder)
+    found = cells(text, backend, file, folder, student)
     code = "\n".join(cell.source for cell in found if cell.kind == "code")
     source = first_cell(code, backend) if compat else None
     if source:
@@ -162,12 +164,18 @@ def read(chapter: str | Path) -> str:
 
 
 def convert_file(
-    chapter: str | Path, backend: str, target: str | Path, *, compat: bool = True
+    chapter: str | Path,
+    backend: str,
+    target: str | Path,
+    *,
+    compat: bool = True,
+    student: bool = False,
 ) -> Conversion:
     """Convert a chapter's file for a notebook that is to lie at ``target``; see convert."""
     # as a link has it, in which a space ends the address
     folder = quote(os.path.relpath(Path(chapter).parent, Path(target).parent).replace(os.sep, "/"))
-    return convert(read(chapter), backend, file=str(chapter), compat=compat, folder=folder)
+    text, file = read(chapter), str(chapter)
+    return convert(text, backend, file=file, compat=compat, folder=folder, student=student)
 
 
 def build(

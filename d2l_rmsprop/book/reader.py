@@ -17,6 +17,11 @@ DIV = re.compile(r"\s*:{3,}\s*(\{[^{}]*\}|[\w-]+)?\s*:*\s*")
 REMARKS = {".rule": "Rule", ".warn": "Warning", ".d2l-note": "Note"}  # the first that it has
 SLIDES = re.compile(r"\s*<!--\s*slides\s*-->\s*", re.I)
 PYTHON = {"python", "python3", "py", ".python"}
+# what nbgrader's generate_assignment puts for a worked answer
+STUBS = {
+    "code": ["# YOUR CODE HERE", "raise NotImplementedError()"],
+    "answer": ["YOUR ANSWER HERE"],
+}
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # nbformat's
 ALT = re.compile(r"""\balt=(?:"([^"]*)"|'([^']*)')""")
 
@@ -50,14 +55,32 @@ class Block(NamedTuple):
     id: str | None = None
     alt: str = ""  # what the picture shows that the cell draws
 
-    def lines(self, tab: str) -> Lines:
-        """Return what one framework gets of it."""
+    def lines(self, tab: str, student: bool = False) -> Lines:
+        """Return what one framework gets of it; ``student``: without the worked answer."""
         lines = [line for piece in self.pieces if piece.is_for(tab) for line in piece.lines]
-        if self.kind != "code":
-            return lines
-        lines = resolve(lines, tab)
-        shown = [i for i, (_, line) in enumerate(lines) if line.strip()]
-        return lines[shown[0] : shown[-1] + 1] if shown else []
+        if self.kind == "code":
+            lines = resolve(lines, tab)
+            shown = [i for i, (_, line) in enumerate(lines) if line.strip()]
+            lines = lines[shown[0] : shown[-1] + 1] if shown else []
+        if lines and student and self.nbgrader and self.nbgrader["solution"]:
+            return _without_answer(lines, STUBS[self.kind])
+        return lines
+
+
+def _without_answer(lines: Lines, stub: list[str]) -> Lines:
+    """Put the stub for each region of an answer, or for all where no region is marked."""
+    kept: Lines = []
+    inside = found = False
+    for number, line in lines:
+        if "BEGIN SOLUTION" in line:
+            indent = line[: len(line) - len(line.lstrip())]
+            kept += [(number, indent + written) for written in stub]
+            inside = found = True
+        elif "END SOLUTION" in line:
+            inside = False
+        elif not inside:
+            kept.append((number, line))
+    return kept if found else [(lines[0][0], written) for written in stub]
 
 
 class Chapter(NamedTuple):

@@ -51,7 +51,12 @@ DOLLAR = "<span>&#36;</span>"
 
 
 class References:
-    """The labels of a chapter as one framework sees it, and its prose with references resolved."""
+    """The labels of a chapter as one framework sees it, and its prose with references resolved.
+
+    A notebook's; the site's (see pages) writes dollars, links, their ends and equations its way.
+    """
+
+    dollar = DOLLAR
 
     def __init__(self, texts: Iterable[str]):
         self.titles: dict[str, str] = {}
@@ -80,15 +85,15 @@ class References:
         def replace(token: re.Match[str]) -> str:
             role, key = token["role"], _key(token)
             if token["dollar"] or token["money"]:
-                return DOLLAR
+                return self.dollar
             if not key:
                 return token[0]
             if role in (None, "label", "eqlabel") and key in self.linked:
-                anchors.append(f'<a id="{key}"></a>')
+                anchors.extend(self.anchor(key))
             if role is None:
                 return self._equation(token)
             if role in ("numref", "ref", "eqref") and key in self.titles:
-                return f"[{self.titles[key]}](#{key})"
+                return self.link(key)
             return self.titles[key] if role == "eqlabel" else _mention(role, key)
 
         def show(image: re.Match[str]) -> str:
@@ -112,13 +117,23 @@ class References:
         text = re.sub(r"\n(?:[ \t]*\n)+", "\n\n", text)
         return "\n\n".join([*anchors, text.strip("\n")])
 
+    def anchor(self, key: str) -> list[str]:
+        """Return what stands before a paragraph that is linked to."""
+        return [f'<a id="{key}"></a>']
+
+    def link(self, key: str) -> str:
+        return f"[{self.titles[key]}](#{key})"
+
+    def display(self, body: str, key: str) -> str:
+        """Return an equation with its number."""
+        end = "\n" if body.endswith("\n") else ""
+        return rf"$${body.rstrip()} \tag{{{self.titles[key][1:-1]}}}{end}$$"
+
     def _equation(self, token: re.Match[str]) -> str:
         """Number an equation, and give it lines of its own: beside text it would turn inline."""
-        body, number = token["display"], self.titles[_key(token)][1:-1]
         before = token.string[: token.start()].rpartition("\n")[2].strip()
         after = token.string[token.end() :].partition("\n")[0].strip()
-        end = "\n" if body.endswith("\n") else ""
-        display = rf"$${body.rstrip()} \tag{{{number}}}{end}$$"
+        display = self.display(token["display"], _key(token))
         return "\n\n" * bool(before) + display + "\n\n" * bool(after)
 
 

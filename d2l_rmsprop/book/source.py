@@ -62,12 +62,18 @@ class Cell(NamedTuple):
     id: str | None = None  # that the chapter gives it
 
 
-def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -> list[Cell]:
+def cells(
+    text: str,
+    backend: str,
+    file: str = "chapter.md",
+    folder: str = "",
+    student: bool = False,
+) -> list[Cell]:
     """Return the cells that one framework gets, in order, references resolved.
 
     ``folder`` is the chapter's folder as the notebook sees it; it is put before relative paths of
-    pictures. Raises ChapterError where the source is malformed or has no code for the framework;
-    warns with ChapterWarning of what looks like a slip.
+    pictures. ``student``: the worked answers are left out. Raises ChapterError where the source is
+    malformed or has no code for the framework; warns with ChapterWarning of what looks like a slip.
     """
     chapter, tab = read(text, file), TAB_OF[backend]
     for line, sentence in chapter.slips:
@@ -84,7 +90,7 @@ def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -
         why = f"the chapter has no code for {backend}, only for {only}"
         why += f"; add cells with #@tab {tab}, or choose another framework."
         raise ChapterError(file, line, why)
-    chosen = [(block, block.lines(tab)) for block in chapter.blocks]
+    chosen = [(block, block.lines(tab, student)) for block in chapter.blocks]
     chosen = [(block, lines) for block, lines in chosen if lines]
     references = References(_text(ls) for b, ls in chosen if b.kind in ("prose", "answer"))
     found: list[Cell] = []
@@ -108,7 +114,7 @@ def cells(text: str, backend: str, file: str = "chapter.md", folder: str = "") -
         if not source.strip():
             continue
         if block.remark:
-            source = _quote(source, "" if block.remark == remark else block.remark.title)
+            source = quote(source, "" if block.remark == remark else block.remark.title)
             remark = block.remark
         if block.nbgrader:
             found += _markdown(prose)
@@ -135,7 +141,7 @@ def _markdown(prose: Lines) -> list[Cell]:
     return found
 
 
-def _quote(text: str, title: str) -> str:
+def quote(text: str, title: str) -> str:
     """Return a remark as a quote; one that begins in bold has its title already."""
     if title and not text.startswith("**"):
         stands_alone = re.match(r"(?:[-*+]|\d+[.)])\s|[#>|$`!<]", text)

@@ -51,6 +51,7 @@ class Options(NamedTuple):
     execute: bool
     timeout: int
     compat: bool
+    student: bool = False
 
 
 class Result(NamedTuple):
@@ -96,6 +97,7 @@ class Result(NamedTuple):
     show_default=True,
     help="Let a chapter's imports of d2l, or of an older edition's package, find this one.",
 )
+@click.option("--student", is_flag=True, help="Leave the worked answers of an exercise out.")
 def notebook(
     chapters: tuple[str, ...],
     listed: bool,
@@ -106,6 +108,7 @@ def notebook(
     execute: bool,
     timeout: int,
     compat: bool,
+    student: bool,
 ) -> None:
     """Turn chapters in the book's Markdown format into Jupyter notebooks.
 
@@ -121,6 +124,8 @@ def notebook(
         raise click.UsageError("name a chapter; --list shows those of this package.")
     if every == bool(backends):
         raise click.UsageError("choose a framework with --backend, or all of them with --all.")
+    if student and execute:
+        raise click.UsageError("without the answers there is nothing to run; drop --execute.")
     one_file = output is not None and output.suffix == ".ipynb"
     sources, refused = _sources(chapters, lang, None if one_file else output)
     several = len(sources) + len(refused) > 1
@@ -143,13 +148,13 @@ def notebook(
         click.echo(sentence, err=True)
     if every:
         _say_skipped(sources, names)
-        for name, why in (_broken(names) if execute else {}).items():
+        for name, why in (broken(names) if execute else {}).items():
             refused.append(f"skipped {name}: {why}")
             click.echo(refused[-1], err=True)
             jobs = [job for job in jobs if job.backend != name]
     made, without, slips = 0, 0, list[str]()
     try:
-        for job, result in _results(jobs, Options(every, execute, timeout, compat)):
+        for job, result in _results(jobs, Options(every, execute, timeout, compat, student)):
             for slip in result.slips:
                 if slip not in slips:
                     slips.append(slip)
@@ -262,7 +267,7 @@ def _say_skipped(sources: Sequence[Source], installed: Sequence[str]) -> None:
             click.echo(f"{start}skipped {', '.join(skipped)}: {why}", err=True)
 
 
-def _broken(names: Sequence[str]) -> dict[str, str]:
+def broken(names: Sequence[str]) -> dict[str, str]:
     """Return the frameworks that do not import, and why; each is tried in a process of its own."""
     with ThreadPoolExecutor() as pool:
         return {name: why for name, why in zip(names, pool.map(_try, names), strict=True) if why}
@@ -333,9 +338,9 @@ def _made(job: Job, options: Options) -> Result:
         if options.if_it_has_code and backend not in backends_of(read(path), path):
             return Result()
         if not options.execute:
-            return Result(
-                content=convert_file(path, backend, target, compat=options.compat).bytes()
-            )
+            compat, student = options.compat, options.student
+            made = convert_file(path, backend, target, compat=compat, student=student)
+            return Result(content=made.bytes())
         home = target.parent if source.ours else None
         compat, timeout = options.compat, options.timeout
         build(path, backend, target, compat=compat, run=True, timeout=timeout, home=home)

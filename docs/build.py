@@ -1,0 +1,454 @@
+"""Build the site: the chapters, executed for every installed framework, in three languages.
+
+    python docs/build.py [-o build/site] [--backend jax ...]
+
+It executes the English chapters for each framework, two at a time; makes their pages (see
+``d2l_rmsprop.book.pages``) and the notebooks to take along; lays docs/pages beside them; lets
+Sphinx make a site of each language; checks every link within; and only then puts the new site in
+the place of the old one. What ran before on the same code is taken from build/executed.
+
+Exit code 1: a chapter failed on a framework, which its page says too; or there is no new site.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+DOCS = Path(__file__).parent
+INSTALL = "python -m pip install -e '.[all,site]'"
+
+try:
+    import click
+    import nbformat
+
+    from d2l_rmsprop.backend import BACKENDS
+    from d2l_rmsprop.book import notebook, pages
+    from d2l_rmsprop.book.chapters import FOLDER, chapters
+    from d2l_rmsprop.book.notebook import ChapterError
+    from d2l_rmsprop.commands.console import console
+    from d2l_rmsprop.commands.notebook import broken
+    from d2l_rmsprop.commands.program import Program
+except ModuleNotFoundError as error:
+    sys.exit(f"{error.name} is not installed; run: {INSTALL}")
+
+SPHINX = ("sphinx", "myst_parser", "sphinx_design", "furo", "sphinx_copybutton", "sphinx_click")
+LANGUAGES = {"en": "en", "zh": "zh_CN", "vi": "vi"}  # as Sphinx calls them
+MARK = ".d2l-rmsprop-site"  # a file in what this command built
+AT_ONCE = 2  # processes
+
+
+class Chapter(NamedTuple):
+    """One chapter or exercise in one language."""
+
+    name: str
+    language: str
+    path: Path
+    exercise: bool
+
+    @property
+    def page(self) -> str:
+        return f"exercises/{self.name}" if self.exercise else self.name
+
+    def read(self) -> str:
+        return notebook.read(self.path)
+
+    def code(self, backend: str) -> list[str]:
+        """Return the code that a framework runs."""
+        cells = notebook.convert(self.read(), backend, file=str(self.path)).notebook.cells
+        return [cell.source for cell in cells if cell.cell_type == "code"]
+
+
+class Job(NamedTuple):
+    """A process to run: what it makes, in words, its command, and the file of what it says."""
+
+    what: str
+    command: Sequence[str | Path]
+    said: Path
+
+
+class Executed(NamedTuple):
+    """What became of a chapter on a framework."""
+
+    notebook: nbformat.NotebookNode
+    failure: ChapterError | None = None
+
+
+@click.group(cls=Program, invoke_without_command=True, help=__doc__, add_help_option=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DOCS.parent / "build" / "site",
+    help="The site's folder.  [default: build/site]",
+)
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(BACKENDS),
+    help="A framework of the site; repeatable.  [default: every installed one]",
+)
+@click.option("--chapters", "source", type=click.Path(path_type=Path), default=FOLDER, hidden=True)
+@click.option(
+    "--pages", "own_pages", type=click.Path(path_type=Path), default=DOCS / "pages", hidden=True
+)
+def main(output: Path, backends: tuple[str, ...], source: Path, own_pages: Path) -> None:
+    if missing := [name for name in SPHINX if not find_spec(name)]:
+        raise click.ClickException(f"{missing[0]} is not installed; run: {INSTALL}")
+    output = output.resolve()
+    check_place(output)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".site-", dir=output.parent) as work:
+            failed = Site(
+                output, Path(work), source, own_pages, backends or tuple(BACKENDS)
+            ).build()
+    except ChapterError as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt as stop:
+        stop.kept = f"{output} is as it was"  # type: ignore[attr-defined]
+        raise
+    if failed:
+        raise SystemExit(1)
+
+
+def check_place(output: Path) -> None:
+    """Refuse a folder that is not ours to replace, or cannot be written."""
+    if output.exists():
+        if not output.is_dir():
+            raise click.ClickException(f"{output} is no folder; name another with -o.")
+        if any(output.iterdir()) and not (output / MARK).is_file():
+            raise click.ClickException(
+                f"{output} holds what this command did not build; name another folder with -o."
+            )
+        if not output.stat().st_mode & 0o222:
+            raise click.ClickException(f"{output} is read-only; name another folder with -o.")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"{output} cannot be written ({error.strerror}); name another folder with -o."
+        ) from None
+
+
+class Site:
+    """One build, in a folder of its own."""
+
+    def __init__(
+        self, output: Path, work: Path, source: Path, own_pages: Path, backends: Sequence[str]
+    ) -> None:
+        self.output, self.work, self.own_pages = output, work, own_pages
+        self.screen = console(stderr=True)
+        self.start = time.monotonic()
+        self.failed: list[str] = []
+        self.left_out = broken(backends)
+        self.backends = [name for name in backends if name not in self.left_out]
+        for why in self.left_out.values():
+            self.say(f"left out: {why}")
+        self.chapters = [
+            Chapter(name, language, path, path.parents[1].name == "exercises")
+            for name, languages in chapters(source).items()
+            for language, path in languages.items()
+            if language in LANGUAGES
+        ]
+        self.english = {c.name: c for c in self.chapters if c.language == "en"}
+
+    def say(self, words: str) -> None:
+        self.screen.print(f"{time.monotonic() - self.start:5.0f} s  {words}", markup=False)
+
+    def build(self) -> list[str]:
+        """Build the site and put it in its place; return what failed on the way."""
+        executed = self.execute()
+        for language in LANGUAGES:
+            self.write_sources(language, executed)
+        new = self.work / "site"
+        self.run_sphinx(new)
+        notebooks = self.write_notebooks(new)
+        if (explorer := DOCS / "explorer.html").is_file():
+            shutil.copy(explorer, new)
+        if dead := list(dead_links(new)):
+            raise click.ClickException("\n".join([*dead, self.no_site(len(dead), "dead link")]))
+        (new / MARK).touch()
+        replace(self.output, new)
+        for sentence in self.failed:
+            self.screen.print(sentence, markup=False)
+        files = [path for path in self.output.rglob("*") if path.is_file()]
+        pages = sum(path.suffix == ".html" for path in files)
+        size = sum(path.stat().st_size for path in files) / 1e6
+        click.echo(f"{self.output}: {pages} pages, {notebooks} notebooks, {size:.1f} MB")
+        return self.failed
+
+    def no_site(self, count: int, what: str) -> str:
+        return f"the site has {count} {what}{'s' * (count > 1)}, so {self.output} stays as it was."
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, int]]:
+        """Run processes, two at a time; give the number of each that ends, and its exit code."""
+        running: dict[int, subprocess.Popen[bytes]] = {}
+        waiting = list(enumerate(jobs))
+        try:
+            while waiting or running:
+                while waiting and len(running) < AT_ONCE:
+                    number, job = waiting.pop(0)
+                    job.said.parent.mkdir(parents=True, exist_ok=True)
+                    with job.said.open("wb") as said:
+                        running[number] = subprocess.Popen(
+                            [str(part) for part in job.command],
+                            stdout=said,
+                            stderr=subprocess.STDOUT,
+                            stdin=subprocess.DEVNULL,
+                        )
+                for number, process in list(running.items()):
+                    if process.poll() is not None:
+                        del running[number]
+                        self.say(jobs[number].what)
+                        yield number, process.returncode
+                time.sleep(0.05)
+        finally:
+            for process in running.values():
+                process.terminate()  # a notebook's process ends its kernel
+            for process in running.values():
+                process.wait()
+
+    # executing
+
+    def execute(self) -> dict[tuple[str, str, str], Executed]:
+        """Return what each chapter puts out, by its name, language and framework.
+
+        A translation with the same code has what the English chapter puts out. The picture of
+        ``compare`` is drawn along the way.
+        """
+        found: dict[tuple[str, str, str], Executed] = {}
+        same: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        jobs: list[Job] = []
+        kept: list[tuple[tuple[str, str, str], Path, Path]] = []  # what, chapter's copy, cache
+        for chapter in sorted(self.chapters, key=lambda c: c.language != "en"):
+            if chapter.exercise:
+                continue
+            for backend in self.of(chapter):
+                what = (chapter.name, chapter.language, backend)
+                code = chapter.code(backend)
+                english = self.english.get(chapter.name, chapter)
+                if english is not chapter and code == english.code(backend):
+                    same[what] = (chapter.name, "en", backend)
+                    continue
+                cache = self.output.parent / "executed" / f"{'.'.join(what)}.{key(code)}.ipynb"
+                if cache.is_file():
+                    found[what] = Executed(nbformat.read(cache, 4))
+                    continue
+                copy = self.work / "run" / ".".join(what) / chapter.path.name
+                copy.parent.mkdir(parents=True)
+                shutil.copy(chapter.path, copy)
+                command = [sys.executable, "-m", "d2l_rmsprop", "notebook", copy, "--execute"]
+                command += ["--backend", backend, "-o", copy.with_suffix(".ipynb")]
+                jobs.append(Job(f"executed {' '.join(what)}", command, copy.parent / "said"))
+                kept.append((what, copy, cache))
+        figure = self.work / "compare.svg"
+        command = [sys.executable, "-m", "d2l_rmsprop", "compare", "--figure", figure]
+        for backend in self.backends:
+            command += ["--backend", backend]
+        jobs.append(Job("drew compare", command, self.work / "compare.txt"))
+        for number, code in self.run(jobs):
+            if number == len(kept):
+                if not figure.is_file():
+                    raise click.ClickException(last_line(jobs[number].said))
+                if code:
+                    self.failed.append(f"compare: {last_line(jobs[number].said)}")
+                continue
+            what, copy, cache = kept[number]
+            found[what] = self.result(what, copy, jobs[number].said)
+            if found[what].failure is None:
+                keep(copy.with_suffix(".ipynb"), cache)
+        return found | {what: found[english] for what, english in same.items()}
+
+    def of(self, chapter: Chapter) -> list[str]:
+        """Return the frameworks that have a notebook of a chapter."""
+        have = notebook.backends_of(chapter.read(), str(chapter.path))
+        return [backend for backend in BACKENDS if backend in have and backend in self.backends]
+
+    def result(self, what: tuple[str, str, str], copy: Path, said: Path) -> Executed:
+        target = copy.with_suffix(".ipynb")
+        if target.is_file():
+            return Executed(nbformat.read(target, 4))
+        text = said.read_text("utf-8", "replace")
+        found = re.search(rf"^{re.escape(str(copy))}:(\d+): (.+)$", text, re.M)
+        stopped = target.with_suffix(".failed.ipynb")
+        if not found or not stopped.is_file():
+            raise click.ClickException(f"{' '.join(what)}: {last_line(said)}")
+        name, language, backend = what
+        path = next(c.path for c in self.chapters if (c.name, c.language) == (name, language))
+        failure = ChapterError(str(path), int(found[1]), found[2])
+        self.failed.append(f"{failure} ({pages.label(backend)})")
+        return Executed(nbformat.read(stopped, 4), failure)
+
+    # Sphinx
+
+    def write_sources(self, language: str, executed: dict[tuple[str, str, str], Executed]) -> None:
+        """Write what Sphinx makes a language's pages from."""
+        folder = self.work / "source" / language
+        shutil.copytree(self.own_pages / language, folder)
+        shutil.copy(self.work / "compare.svg", folder)
+        ids = {}
+        for path in folder.rglob("*.md"):
+            name = path.relative_to(folder)
+            titles = pages.headings(path.read_text("utf-8"))
+            english = self.own_pages / "en" / name
+            if english.is_file():
+                theirs = pages.headings(english.read_text("utf-8"))
+                titles = theirs if len(theirs) == len(titles) else titles
+            ids[name.with_suffix("").as_posix()] = pages.slugs(titles)
+        for chapter in self.chapters:
+            if chapter.language != language:
+                continue
+            english = self.english.get(chapter.name, chapter)
+            sections = pages.section_ids(english.read(), str(english.path))
+            runs = {
+                backend: executed.get((chapter.name, language, backend))
+                for backend in self.of(chapter)
+            }
+            have = notebook.backends_of(chapter.read(), str(chapter.path))
+            page = pages.page(
+                chapter.read(),
+                {backend: run.notebook if run else None for backend, run in runs.items()},
+                chapter.name,
+                language=language,
+                file=str(chapter.path),
+                ids=sections,
+                failures={b: run.failure for b, run in runs.items() if run and run.failure},
+                left_out={name: why for name, why in self.left_out.items() if name in have},
+                downloads="../notebooks" if chapter.exercise else "notebooks",
+            )
+            target = folder / f"{chapter.page}.md"
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(page.text, "utf-8")
+            for name, content in page.pictures.items():
+                (target.parent / name).write_bytes(content)
+            ids[chapter.page] = sections
+        (folder / "section_ids.json").write_text(json.dumps(ids))
+
+    def run_sphinx(self, new: Path) -> None:
+        """Make the HTML of each language; a warning of Sphinx's is an error."""
+        jobs = []
+        for language, name in LANGUAGES.items():
+            target = new if language == "en" else new / language
+            command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
+            command += ["-c", DOCS, "-D", f"language={name}", "-d", self.work / "trees" / language]
+            command += [self.work / "source" / language, target]
+            jobs.append(Job(f"built {language}", command, self.work / f"{language}.txt"))
+        warnings = []
+        for number, code in self.run(jobs):
+            if code:
+                said = jobs[number].said.read_text("utf-8", "replace")
+                lines = said.replace(f"{self.work / 'source'}{os.sep}", "").splitlines()
+                telling = re.compile(r"WARNING: |ERROR: |^\s*\w+(Error|Exception): ")
+                about = [line.strip() for line in lines if telling.search(line)]
+                warnings += about or lines
+        if warnings:
+            what = self.no_site(len(warnings), "warning")
+            raise click.ClickException("\n".join([*warnings, what]))
+
+    def write_notebooks(self, new: Path) -> int:
+        """Write the notebooks to take along, those of the exercises without the answers."""
+        count = 0
+        for chapter in self.chapters:
+            folder = new if chapter.language == "en" else new / chapter.language
+            (folder / "notebooks").mkdir(parents=True, exist_ok=True)
+            for backend in self.of(chapter):
+                target = folder / "notebooks" / f"{chapter.name}.{backend}.ipynb"
+                made = notebook.convert_file(
+                    chapter.path, backend, target, student=chapter.exercise
+                )
+                target.write_bytes(made.bytes())
+                count += 1
+        return count
+
+
+def key(code: Sequence[str]) -> str:
+    """Return what tells whether code puts out the same: it, the package, and all that it uses."""
+    package = Path(notebook.__file__).parents[1]
+    versions = {f"{d.name} {d.version}" for d in importlib.metadata.distributions()}
+    parts = [json.dumps(code), sys.version, os.environ.get("D2L_RMSPROP_DATA", "")]
+    parts += sorted(versions)
+    parts += [path.read_text("utf-8") for path in sorted(package.rglob("*.py"))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def keep(made: Path, cache: Path) -> None:
+    """Keep an executed notebook, in the place of one of other code, unless it warned."""
+    if "Warning" in made.read_text("utf-8"):
+        return
+    cache.parent.mkdir(exist_ok=True)
+    for old in cache.parent.glob(f"{cache.name.rpartition('.ipynb')[0].rpartition('.')[0]}.*"):
+        old.unlink()
+    shutil.copy(made, cache)
+
+
+def last_line(path: Path) -> str:
+    lines = path.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "the process ended without a word."
+
+
+def replace(output: Path, new: Path) -> None:
+    """Put a folder in the place of another, or leave that as it was."""
+    old = new.with_name("old")
+    if output.exists():
+        output.rename(old)  # which goes with the folder of the build
+    try:
+        new.rename(output)
+    except OSError:
+        old.rename(output)
+        raise
+
+
+class _Links(HTMLParser):
+    """The ids and the links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if value and name == "id":
+                self.ids.add(value)
+            elif value and name in ("href", "src"):
+                self.links.add(value)
+
+
+def dead_links(site: Path) -> Iterator[str]:
+    """Give a sentence for each link within the site that leads nowhere."""
+    found = {path: _Links(path.read_text("utf-8")) for path in site.rglob("*.html")}
+    for path, page in found.items():
+        for link in sorted(page.links):
+            if re.match(r"[a-z]+:|//", link):
+                continue
+            place, _, fragment = link.partition("#")
+            place = unquote(place.partition("?")[0])
+            target = (path.parent / place).resolve() if place else path
+            target = target / "index.html" if target.is_dir() else target
+            name = path.relative_to(site).as_posix()
+            if not target.is_file():
+                yield f"{name}: the link to {link} leads to no file of the site."
+                continue
+            ids = found[target].ids if target in found else {fragment}
+            if fragment and "=" not in fragment and unquote(fragment) not in ids:
+                yield f"{name}: the link to {link} leads to no section of that page."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Sphinx's settings for the site, which ``docs/build.py`` builds once for each language."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.transforms import SphinxTransform
+
+import d2l_rmsprop
+
+TITLES = {
+    "en": "RMSProp in Six Frameworks",
+    "zh_CN": "六个框架中的RMSProp",
+    "vi": "RMSProp trong sáu framework",
+}
+
+project = "d2l-rmsprop"
+version = release = d2l_rmsprop.__version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
+myst_heading_anchors = 6
+# IPython's magics are no Python
+suppress_warnings = ["misc.highlighting_failure"]
+
+autodoc_typehints = "description"
+copybutton_selector = "div:not(.output) > div.highlight > pre"
+
+html_theme = "furo"
+html_static_path = ["_static"]
+templates_path = ["_templates"]
+html_copy_source = False
+html_use_index = False
+
+
+class SectionIds(SphinxTransform):
+    """Give the sections of a translation the ids of the English page."""
+
+    default_priority = 300  # after docutils and MyST gave theirs, before links are resolved
+
+    def apply(self, **kwargs: Any) -> None:
+        env = self.document.settings.env
+        ids = json.loads((Path(env.srcdir) / "section_ids.json").read_text())
+        slugs = getattr(self.document, "myst_slugs", {})
+        by_id = {entry[1]: entry for entry in slugs.values()}
+        sections = [node for node in self.document.findall(nodes.section) if "slug" in node]
+        for section, name in zip(sections, ids.get(env.docname, ()), strict=False):
+            line, _, title = by_id.get(section["ids"][0], (section.line, "", section.astext()))
+            explicit = [n for n in section["names"] if self.document.nametypes.get(n)]
+            kept = [self.document.nameids[n] for n in explicit]
+            section["ids"] = [name, *(i for i in kept if i != name)]
+            section["slug"] = name
+            self.document.ids[name] = section
+            slugs[name] = (line, name, title)
+
+
+def set_title(app: Sphinx, config: Config) -> None:
+    config.html_title = TITLES[config.language]
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("config-inited", set_title)
+    app.add_transform(SectionIds)
