@@ -180,6 +180,8 @@ class Site:
         notebooks = self.write_notebooks(new)
         if (explorer := DOCS / "explorer.html").is_file():
             shutil.copy(explorer, new)
+        else:
+            (new / "explorer.html").write_text("The explorer is still to come.")
         if dead := list(dead_links(new)):
             raise click.ClickException("\n".join([*dead, self.no_site(len(dead), "dead link")]))
         (new / MARK).touch()
@@ -300,7 +302,8 @@ class Site:
         """Write what Sphinx makes a language's pages from."""
         folder = self.work / "source" / language
         shutil.copytree(self.own_pages / language, folder)
-        shutil.copy(self.work / "compare.svg", folder)
+        (folder / "_pictures").mkdir()
+        shutil.copy(self.work / "compare.svg", folder / "_pictures")
         ids = {}
         for path in folder.rglob("*.md"):
             name = path.relative_to(folder)

@@ -40,6 +40,7 @@ html_static_path = ["_static"]
 templates_path = ["_templates"]
 html_copy_source = False
 html_use_index = False
+html_domain_indices = False
 
 
 class SectionIds(SphinxTransform):
@@ -51,13 +52,10 @@ class SectionIds(SphinxTransform):
         env = self.document.settings.env
         ids = json.loads((Path(env.srcdir) / "section_ids.json").read_text())
         slugs = getattr(self.document, "myst_slugs", {})
-        by_id = {entry[1]: entry for entry in slugs.values()}
         sections = [node for node in self.document.findall(nodes.section) if "slug" in node]
         for section, name in zip(sections, ids.get(env.docname, ()), strict=False):
-            line, _, title = by_id.get(section["ids"][0], (section.line, "", section.astext()))
-            explicit = [n for n in section["names"] if self.document.nametypes.get(n)]
-            kept = [self.document.nameids[n] for n in explicit]
-            section["ids"] = [name, *(i for i in kept if i != name)]
+            line, own, title = slugs[section["slug"]]
+            section["ids"] = [name, *(i for i in section["ids"] if i not in (own, name))]
             section["slug"] = name
             self.document.ids[name] = section
             slugs[name] = (line, name, title)
