@@ -1,6 +1,7 @@
 """Sphinx's settings for the site, which ``docs/build.py`` builds once for each language."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 
 import d2l_rmsprop
+from d2l_rmsprop.backend import BACKENDS
 
 TITLES = {
     "en": "RMSProp in Six Frameworks",
     "zh_CN": "六个框架中的RMSProp",
-    "vi": "RMSProp trong sáu framework",
+    "vi": "RMSProp trên sáu framework",
 }
 
 project = "d2l-rmsprop"
@@ -32,7 +34,12 @@ myst_heading_anchors = 6
 # IPython's magics are no Python
 suppress_warnings = ["misc.highlighting_failure"]
 
-autodoc_typehints = "description"
+# a docstring says what an argument is, and its shape; the framework's arrays are Any to Python
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+autodoc_member_order = "bysource"
+autodoc_mock_imports = [name for name in BACKENDS if not find_spec(name)]
+add_module_names = False  # a chapter calls them d2l.NAME
 copybutton_selector = "div:not(.output) > div.highlight > pre"
 
 html_theme = "furo"
