@@ -40,7 +40,7 @@ WORDS = {
         "nothing": "{framework}在这里没有内容。",
         "failed": "用{framework}时，这个单元格出错，其后的单元格没有运行：{why}",
         "not run": "用{framework}时，没有运行这个单元格。",
-        "left out": "略去{framework}：{why}",
+        "left out": "本页没有{framework}：{why}",
         "download": "{framework}的笔记本：",
         "picture": "上面的单元格画出的图",
     },
