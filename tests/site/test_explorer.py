@@ -73,8 +73,12 @@ def go(page, link):
 
 
 def settled(page):
-    """Wait until the page has written its address and its summary."""
-    page.wait_for_timeout(470)
+    """Wait until the page has written its state to its address, and its summary with it."""
+    page.wait_for_function("""() => {
+        const written = new URLSearchParams(location.hash.slice(1));
+        return Object.entries(explorer.state).every(
+            ([key, v]) => written.get(key) === String(typeof v === "boolean" ? Number(v) : v));
+    }""")
 
 
 def state(page):
@@ -558,10 +562,11 @@ def test_a_link_restores_the_settings_and_the_picture(open_explorer):
         settings |= {method: bool(rng.integers(2)) for method in LEARNING_RATES}
         page.evaluate("settings => { explorer.change(settings); explorer.render(); }", settings)
         settled(page)
-        assert page.url == page.locator("#link").input_value()
+        link = page.evaluate("location.href")
+        assert link == page.locator("#link").input_value()
         assert state(page).items() >= settings.items()
         other.goto("about:blank")
-        other.goto(page.url)
+        other.goto(link)
         other.wait_for_timeout(100)
         assert state(other) == state(page)
         assert not other.locator("#faults").is_visible()
