@@ -5,7 +5,8 @@
 It executes the English chapters for each framework, two at a time; makes their pages (see
 ``d2l_rmsprop.book.pages``) and the notebooks to take along; lays docs/pages beside them; lets
 Sphinx make a site of each language; checks every link within; and only then puts the new site in
-the place of the old one. What ran before on the same code is taken from build/executed.
+the place of the old one. What ran before, of the same code on the same machine, is taken from
+build/site-executed.
 
 Exit code 1: a chapter failed on a framework, which its page says too; or there is no new site.
 """
@@ -14,6 +15,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -34,6 +36,7 @@ try:
     import click
     import nbformat
 
+    from d2l_rmsprop import files
     from d2l_rmsprop.backend import BACKENDS
     from d2l_rmsprop.book import notebook, pages
     from d2l_rmsprop.book.chapters import FOLDER, chapters
@@ -152,6 +155,7 @@ class Site:
         self, output: Path, work: Path, source: Path, own_pages: Path, backends: Sequence[str]
     ) -> None:
         self.output, self.work, self.own_pages = output, work, own_pages
+        self.kept = output.with_name(f"{output.name}-executed")
         self.screen = console(stderr=True)
         self.start = time.monotonic()
         self.failed: list[str] = []
@@ -180,8 +184,6 @@ class Site:
         notebooks = self.write_notebooks(new)
         if (explorer := DOCS / "explorer.html").is_file():
             shutil.copy(explorer, new)
-        else:
-            (new / "explorer.html").write_text("The explorer is still to come.")
         if dead := list(dead_links(new)):
             raise click.ClickException("\n".join([*dead, self.no_site(len(dead), "dead link")]))
         (new / MARK).touch()
@@ -247,7 +249,7 @@ class Site:
                 if english is not chapter and code == english.code(backend):
                     same[what] = (chapter.name, "en", backend)
                     continue
-                cache = self.output.parent / "executed" / f"{'.'.join(what)}.{key(code)}.ipynb"
+                cache = self.kept / f"{'.'.join(what)}.{key(code)}.ipynb"
                 if cache.is_file():
                     found[what] = Executed(nbformat.read(cache, 4))
                     continue
@@ -280,6 +282,10 @@ class Site:
         """Return the frameworks that have a notebook of a chapter."""
         have = notebook.backends_of(chapter.read(), str(chapter.path))
         return [backend for backend in BACKENDS if backend in have and backend in self.backends]
+
+    def shown(self, chapter: Chapter) -> list[str]:
+        """Return the frameworks of a page: all that it has code for, where none is installed."""
+        return self.of(chapter) or notebook.backends_of(chapter.read(), str(chapter.path))
 
     def result(self, what: tuple[str, str, str], copy: Path, said: Path) -> Executed:
         target = copy.with_suffix(".ipynb")
@@ -320,7 +326,7 @@ class Site:
             sections = pages.section_ids(english.read(), str(english.path))
             runs = {
                 backend: executed.get((chapter.name, language, backend))
-                for backend in self.of(chapter)
+                for backend in self.shown(chapter)
             }
             have = notebook.backends_of(chapter.read(), str(chapter.path))
             page = pages.page(
@@ -369,7 +375,7 @@ class Site:
         for chapter in self.chapters:
             folder = new if chapter.language == "en" else new / chapter.language
             (folder / "notebooks").mkdir(parents=True, exist_ok=True)
-            for backend in self.of(chapter):
+            for backend in self.shown(chapter):
                 target = folder / "notebooks" / f"{chapter.name}.{backend}.ipynb"
                 made = notebook.convert_file(
                     chapter.path, backend, target, student=chapter.exercise
@@ -383,20 +389,22 @@ def key(code: Sequence[str]) -> str:
     """Return what tells whether code puts out the same: it, the package, and all that it uses."""
     package = Path(notebook.__file__).parents[1]
     versions = {f"{d.name} {d.version}" for d in importlib.metadata.distributions()}
-    parts = [json.dumps(code), sys.version, os.environ.get("D2L_RMSPROP_DATA", "")]
-    parts += sorted(versions)
+    parts = [json.dumps(code), sys.version, platform.node(), *sorted(versions)]
+    parts.append(os.environ.get("D2L_RMSPROP_DATA", ""))
     parts += [path.read_text("utf-8") for path in sorted(package.rglob("*.py"))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def keep(made: Path, cache: Path) -> None:
     """Keep an executed notebook, in the place of one of other code, unless it warned."""
-    if "Warning" in made.read_text("utf-8"):
+    content = made.read_bytes()
+    if b"Warning" in content:
         return
     cache.parent.mkdir(exist_ok=True)
-    for old in cache.parent.glob(f"{cache.name.rpartition('.ipynb')[0].rpartition('.')[0]}.*"):
+    name = cache.name.removesuffix(".ipynb").rpartition(".")[0]
+    for old in cache.parent.glob(f"{name}.*.ipynb"):
         old.unlink()
-    shutil.copy(made, cache)
+    files.write(cache, content)
 
 
 def last_line(path: Path) -> str:

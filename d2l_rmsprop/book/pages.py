@@ -30,6 +30,7 @@ SPELLING = {
 WORDS = {
     "en": {
         "nothing": "{framework} has nothing here.",
+        "no output": "No output with {framework}.",
         "failed": "With {framework} this cell failed, so those after it were not run: {why}",
         "not run": "This cell was not run with {framework}.",
         "left out": "{framework} is left out: {why}",
@@ -38,6 +39,7 @@ WORDS = {
     },
     "zh": {
         "nothing": "{framework}在这里没有内容。",
+        "no output": "用{framework}时没有输出。",
         "failed": "用{framework}时，这个单元格出错，其后的单元格没有运行：{why}",
         "not run": "用{framework}时，没有运行这个单元格。",
         "left out": "本页没有{framework}：{why}",
@@ -46,6 +48,7 @@ WORDS = {
     },
     "vi": {
         "nothing": "{framework} không có gì ở đây.",
+        "no output": "Với {framework}, ô này không in ra gì.",
         "failed": "Với {framework}, ô này bị lỗi nên các ô sau không được chạy: {why}",
         "not run": "Ô này không được chạy với {framework}.",
         "left out": "Không có {framework}: {why}",
@@ -64,6 +67,13 @@ INFO = re.compile(r"^([ \t]*(?:`{3,}|~{3,}))[ \t]*\{?\.?([\w+-]+)[^\n`]*$", re.M
 PICTURES = {"image/svg+xml": "svg", "image/png": "png"}  # the first that an output has
 
 Texts = dict[str, list[str]]  # of each framework, one below the other
+
+
+class Part(NamedTuple):
+    """A part of a page, for each framework; ``empty``: the word for one that has nothing."""
+
+    texts: Texts
+    empty: str = "nothing"
 
 
 class Page(NamedTuple):
@@ -256,14 +266,14 @@ class _Page:
         return before[-1] if before else code[0]
 
     def page(self) -> Page:
-        parts: list[Texts] = []
+        parts: list[Part] = []
         for number, block in enumerate(self.chapter.blocks):
             if block.kind == "code":
-                parts += [self.code(block), self.outputs(number, block)]
+                parts += [Part(self.code(block)), Part(self.outputs(number, block), "no output")]
             else:
-                parts.append(self.prose(block))
+                parts.append(Part(self.prose(block)))
         found = self.lay_out(parts)
-        title = HEADING.search(found)
+        title = HEADING.match(found)
         top = "\n\n".join(self.top())
         end = title.end() if title else 0
         text = "\n\n".join(part for part in (found[:end], top, found[end:].strip()) if part)
@@ -278,7 +288,7 @@ class _Page:
             links[backend] = [f"{self.say('download', backend)} {link}"]
         words = [self.say("left out", name, why) for name, why in self.left_out.items()]
         note = [fence(":", "{note}", "\n\n".join(words))] if words else []
-        return [self.tabs(links), *note] if links else note
+        return [self.tabs(Part(links), "downloads"), *note] if links else note
 
     def say(self, words: str, backend: str, why: str = "") -> str:
         plain = re.sub(r"([\\`*_{}\[\]<>$#])", r"\\\1", " ".join(why.split()))
@@ -379,40 +389,41 @@ class _Page:
             found[backend] = [text.strip("\n")] if text.strip() else []
         return found
 
-    def lay_out(self, parts: Sequence[Texts]) -> str:
-        """Put what is the same once, and what is not into tabs."""
+    def lay_out(self, parts: Sequence[Part]) -> str:
+        """Put what is the same once, and neighbours that are not into one set of tabs."""
         found: list[str] = []
-        columns: Texts = {backend: [] for backend in self.backends}
-        for part in [*parts, {backend: ["end"] for backend in self.backends}]:
-            texts = [part[backend] for backend in self.backends]
+        differing: list[Part] = []
+        for part in parts:
+            texts = list(part.texts.values())
             if not any(texts):
                 continue
-            if any(text != texts[0] for text in texts):
-                for backend in self.backends:
-                    columns[backend] += part[backend]
-                continue
-            found += self.set_of(columns)
-            columns = {backend: [] for backend in self.backends}
-            found += texts[0] if texts else []
-        return "\n\n".join(found[:-1])
+            if all(text == texts[0] for text in texts):
+                found += [*self.set_of(differing), *texts[0]]
+                differing = []
+            else:
+                differing.append(part)
+        return "\n\n".join([*found, *self.set_of(differing)])
 
-    def set_of(self, columns: Texts) -> list[str]:
+    def set_of(self, parts: Sequence[Part]) -> list[str]:
         """Return a set of tabs, and before and after it what they have in common."""
-        texts = list(columns.values())
-        before = _common(texts)
-        rest = [column[len(before) :] for column in texts]
-        after = _common([column[::-1] for column in rest])[::-1]
-        rest = [column[: len(column) - len(after)] for column in rest]
-        tabs = [self.tabs(dict(zip(columns, rest, strict=True)))] if any(rest) else []
-        return [*before, *tabs, *after]
+        if not parts:
+            return []
+        columns = [[text for part in parts for text in part.texts[b]] for b in self.backends]
+        before = _common(columns)
+        columns = [column[len(before) :] for column in columns]
+        after = _common([column[::-1] for column in columns])[::-1]
+        columns = [column[: len(column) - len(after)] for column in columns]
+        texts = dict(zip(self.backends, columns, strict=True))
+        return [*before, self.tabs(Part(texts, parts[0].empty)), *after]
 
-    def tabs(self, columns: Texts) -> str:
+    def tabs(self, part: Part, classes: str = "frameworks") -> str:
         items = []
-        for backend, texts in columns.items():
-            body = "\n\n".join(texts) or self.say("nothing", backend)
+        for backend, texts in part.texts.items():
+            body = "\n\n".join(texts) or self.say(part.empty, backend)
             head = f"{{tab-item}} {label(backend)}\n:sync: {backend}"
             items.append(fence(":", head, self.once(body)))
-        return fence(":", "{tab-set}\n:sync-group: tab", "\n\n".join(items))
+        head = f"{{tab-set}}\n:sync-group: tab\n:class: {classes}"
+        return fence(":", head, "\n\n".join(items))
 
     def once(self, text: str) -> str:
         """Name an equation, and what is linked to, in the first tab that has it only."""
@@ -437,7 +448,7 @@ def _common(columns: Sequence[list[str]]) -> list[str]:
         if len(set(texts)) > 1:
             break
         count += 1
-    return columns[0][:count] if columns else []
+    return list(columns[0][:count])
 
 
 def fence(mark: str, head: str, body: str) -> str:
