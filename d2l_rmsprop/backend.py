@@ -17,8 +17,11 @@ A framework is a module of this package, with the same functions in the same ord
                         lr, that may differ at each step; writes both back and uses the gradient
                         up. It is eager_apply, or compiled_apply inside an optimizer of compile;
                         both get lists that went through check
-    sound(x, s)         whether check has nothing against a parameter and its state; it may say no
-                        where they are unusual, and costs as little as it can
+    sound(params, states)
+                        whether check has nothing against parameters and their states; it may say
+                        no where they are unusual, and costs as little as it can
+    passed(params, states)
+                        hears of those that sound did not know, and check has nothing against
     obstacle(a)         what keeps an array from being changed in place, or ""
     missing_gradient(x) what to do about a parameter that has no gradient
     place(a)            where and how an array is kept, as far as the arrays of a step must agree
@@ -52,6 +55,7 @@ import contextlib
 import functools
 import importlib
 import math
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Real
@@ -71,6 +75,7 @@ __all__ = [
     "Step",
     "importing",
     "is_float",
+    "no_memory",
     "no_obstacle",
     "no_place",
     "run_backward",
@@ -158,7 +163,8 @@ def backend_of(params: Iterable[Array]) -> tuple[Any, list[Array]]:
 
     Raises TypeError where the first is not a parameter of any framework.
     """
-    params = _listed(params, "params")
+    if type(params) is not list:
+        params = _listed(params, "params")
     if not params:
         return load("numpy"), params
     backend = _framework(params[0])
@@ -176,19 +182,22 @@ def check(
     than its parameter; ValueError for states that do not match, a parameter without a gradient,
     and whatever else would stop a step on the way.
     """
-    params, states = _listed(params, "params"), _listed(states, "states", len(params))
+    if type(params) is not list:
+        params = _listed(params, "params")
+    if type(states) is not list:
+        states = _listed(states, "states", len(params))
     if len(params) != len(states):
         raise _another_count(len(params), len(states))
     try:
-        if all(map(backend.sound, params, states)) and len(
-            set(map(backend.identity, params + states))
-        ) == 2 * len(params):
+        if backend.sound(params, states):
             return params, states
     except Exception:  # whatever an attribute that is not there raises
         pass
     for i in range(len(params)):
         _check_one(backend, i, params, states)
     _check_identities(backend, params, states)
+    if params:
+        backend.passed(params, states)
     return params, states
 
 
@@ -279,8 +288,6 @@ def _check_identities(backend: Any, params: Sequence[Array], states: Sequence[Ar
 
 def _listed(arrays: Any, name: str, count: int = 0) -> list[Array]:
     """Return params or states as a list; a tuple, a generator or a dict's view will do."""
-    if type(arrays) is list:
-        return arrays
     if arrays is None and name == "states":
         raise _another_count(count, None)
     if hasattr(arrays, "shape") or hasattr(arrays, "keys") or not hasattr(arrays, "__iter__"):
@@ -316,18 +323,46 @@ def _not_a_parameter(i: int, x: Any) -> TypeError:
 def stepped(
     update: Rule,
     widened: Callable,
-    xs: Sequence[Array],
-    ss: Sequence[Array],
-    gs: Sequence[Array],
+    arrays: Sequence[tuple[Array, Array, Array]],
     numbers: Sequence,
 ) -> list[tuple[Array, Array]]:
-    """Return each new (x, s), all before one is written, so that an error changes nothing."""
-    return [
-        update(x, s, g, *numbers)
-        if x.dtype is s.dtype or x.dtype == s.dtype
-        else update(*widened(x, s, g), *numbers)
-        for x, s, g in zip(xs, ss, gs, strict=True)
-    ]
+    """Return the new (x, s) of each (x, s, g), before one is written: an error changes nothing.
+
+    Raises ValueError where an update returns anything but two arrays of the shape of x.
+    """
+    pairs = []
+    for x, s, g in arrays:
+        if x.dtype is s.dtype or x.dtype == s.dtype:
+            pair = update(x, s, g, *numbers)
+        else:
+            pair = update(*widened(x, s, g), *numbers)
+        try:
+            new_x, new_s = pair
+            fits = new_x.shape == x.shape == new_s.shape or _unknown(new_x.shape, new_s.shape)
+        except (TypeError, ValueError, AttributeError):
+            fits = False
+        if not fits:
+            raise _no_pair(x, pair)
+        pairs.append(pair)
+    return pairs
+
+
+def _unknown(*shapes: Any) -> bool:
+    """Whether one is a shape that TensorFlow will know when a traced step is run."""
+    return any(not getattr(shape, "is_fully_defined", lambda: True)() for shape in shapes)
+
+
+def _no_pair(x: Array, returned: Any) -> ValueError:
+    items = returned if isinstance(returned, (tuple, list)) else [returned]
+    what = (str(getattr(a, "shape", f"a {type(a).__name__}")) for a in items)
+    return ValueError(
+        "an update must return two arrays, the new x and the new s, each of the shape of x, "
+        f"{x.shape}; this one returned: {', '.join(what)}."
+    )
+
+
+def no_memory(params: Sequence[Array], states: Sequence[Array]) -> None:
+    """Do nothing: this framework's ``sound`` looks at everything anew."""
 
 
 def no_place(a: Array) -> dict[str, Any]:
@@ -356,27 +391,34 @@ class Hyperparams(NamedTuple):
 
 def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparams:
     """Return Hyperparams from a reader's dict; ValueError names what is wrong."""
-    if isinstance(hyperparams, Hyperparams):
-        return hyperparams
-    if type(hyperparams) is not dict and not isinstance(hyperparams, Mapping):
-        raise TypeError(
-            f"hyperparams is a {_type_name(hyperparams)}; "
-            "pass a dict, such as {'lr': 0.01, 'gamma': 0.9}."
-        )
+    if type(hyperparams) is not dict:
+        if isinstance(hyperparams, Hyperparams):
+            return hyperparams
+        if not isinstance(hyperparams, Mapping):
+            raise TypeError(
+                f"hyperparams is a {_type_name(hyperparams)}; "
+                "pass a dict, such as {'lr': 0.01, 'gamma': 0.9}."
+            )
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
     eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
-    if hasattr(eps_in_sqrt, "tolist"):  # an array of one truth value counts as that
-        eps_in_sqrt = eps_in_sqrt.tolist()
-    if eps_in_sqrt not in (True, False):
-        raise ValueError(f"hyperparams['eps_in_sqrt'] is {eps_in_sqrt!r}; use True or False.")
-    return Hyperparams(lr, gamma, eps, bool(eps_in_sqrt))
+    if eps_in_sqrt is not True and eps_in_sqrt is not False:
+        eps_in_sqrt = _truth(eps_in_sqrt)
+    return Hyperparams(lr, gamma, eps, eps_in_sqrt)
 
 
-def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) -> Any:
+def _truth(value: Any) -> bool:
+    if hasattr(value, "tolist"):  # an array of one truth value counts as that
+        value = value.tolist()
+    if value not in (True, False):
+        raise ValueError(f"hyperparams['eps_in_sqrt'] is {value!r}; use True or False.")
+    return bool(value)
+
+
+def _number(hyperparams: Mapping[str, Any], key: str, high: float = sys.float_info.max) -> Any:
     value: Any = hyperparams.get(key)
-    if type(value) is float and 0 <= value <= high and value != math.inf:
+    if type(value) is float and 0 <= value <= high:
         return value
     number = value
     if hasattr(value, "shape") and math.prod(value.shape) == 1:
@@ -385,12 +427,13 @@ def _number(hyperparams: Mapping[str, Any], key: str, high: float = math.inf) ->
         except Exception:
             return value  # it is traced and has no value yet; the framework computes with it
     is_number = isinstance(number, Real) and not isinstance(number, bool)
-    if is_number and 0 <= float(number) <= high and number != math.inf:
+    if is_number and 0 <= number <= high:
         return float(number)
-    allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high}"
+    allowed = f"a number from 0 to {high}" if high == 1 else "a finite number >= 0"
     if key not in hyperparams:
         raise ValueError(f"hyperparams has no {key!r}; add it: {allowed}.")
-    shown = textwrap.shorten(repr(value), 80)
+    shown = " ".join(repr(value).split())
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     raise ValueError(f"hyperparams[{key!r}] is {shown}; it must be {allowed}.")
 
 

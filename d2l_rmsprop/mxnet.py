@@ -17,6 +17,7 @@ with importing("mxnet"):
 npx.set_np()
 
 from .backends.blocks import apply_in_blocks, memory
+from .backends.compiling import Update
 from .backends.gluon import dense_step
 from .backends.namespace import *
 from .lesson import data, styles
@@ -51,7 +52,7 @@ def split(a: onp.ndarray, batch_size: int) -> Sequence[Array]:
 # parameters, gradients and the change in place
 
 TYPES = MUTABLE = ARRAYS = (np.ndarray,)
-obstacle, place = no_obstacle, no_place
+obstacle, place, passed = no_obstacle, no_place, no_memory
 
 
 def variable(a: Array) -> Array:
@@ -65,13 +66,17 @@ def identity(a: Array) -> int:
     return address.value or 0
 
 
-def sound(x: Array, s: Array) -> bool:
-    return (
-        type(x) is type(s) is type(x.grad) is np.ndarray  # the gradient is as x, MXNet sees to it
-        and x.shape == s.shape
-        and is_float(x.dtype)
-        and is_float(s.dtype)
-    )
+def sound(params: Sequence, states: Sequence) -> bool:
+    for x, s in zip(params, states, strict=True):
+        if not (
+            type(x) is type(s) is type(x.grad) is np.ndarray  # the gradient is as x: MXNet's work
+            and x.shape == s.shape
+            and is_float(x.dtype)
+            and is_float(s.dtype)
+        ):
+            return False
+    arrays = [*params, *states]
+    return len(set(map(identity, arrays))) == len(arrays)
 
 
 def missing_gradient(x: Array) -> str:
@@ -83,9 +88,10 @@ def widened(x: Array, s: Array, g: Array) -> list[Array]:
     return [a.astype(wide) for a in (x, s, g)]
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     with autograd.pause():
-        new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
+        arrays = [(x, s, x.grad) for x, s in zip(params, states, strict=True)]
+        new = stepped(update, widened, arrays, numbers)
         for x, s, pair in zip(params, states, new, strict=True):
             _write((x, s), pair)
             _use_up(x)
@@ -105,16 +111,16 @@ def _use_up(x: Array) -> None:
 COMPILER, trial = None, data.as_is
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     """Take the step in NumPy's blocks, on the memory of MXNet's arrays."""
     npx.waitall()  # MXNet runs behind: it may have yet to write or read these arrays
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
         if not all(a.ctx.device_type.startswith("cpu") for a in arrays):
-            eager_apply(update, [x], [s], *numbers)
+            eager_apply(update.function, [x], [s], numbers)
             continue
         views = [_memory(a) for a in arrays]
-        apply_in_blocks(update, views[0], views[1], views[2], *numbers)
+        apply_in_blocks(update.function, *views, *numbers)
         views[2][...] = 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from .backend import *
 from .backends import variable as boxes
 from .backends.blocks import apply_in_blocks, widened
+from .backends.compiling import Update
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -65,49 +66,64 @@ class Variable(boxes.Variable):
         return out[0] if len(out) == 1 else result
 
 
-TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, np.ndarray), (np.ndarray, np.generic, Variable)
+ndarray = np.ndarray
+TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, ndarray), (ndarray, np.generic, Variable)
 variable, identity = Variable, id
-missing_gradient, place = run_backward, no_place
+missing_gradient, place, passed = run_backward, no_place, no_memory
 
 
-def sound(x: Any, s: Any) -> bool:
-    if type(x) is not Variable or type(s) not in MUTABLE:
-        return False
-    a, g, s = x.value, x.grad, s.value if type(s) is Variable else s
-    shape, dtype = a.shape, a.dtype
-    return (
-        type(g) is np.ndarray
-        and shape == s.shape
-        and shape == g.shape
-        and dtype is g.dtype
-        and dtype.kind == "f"
-        and (dtype is s.dtype or s.dtype.kind == "f")
-        and a is not s
-        and a.flags.writeable
-        and s.flags.writeable
-    )
+def sound(params: Sequence, states: Sequence) -> bool:
+    boxed, usual = True, None  # usual is the type of numbers of the last ones
+    for x, s in zip(params, states):  # noqa: B905 - they are as many, and strict costs 0.1 us
+        if type(x) is not Variable:
+            return False
+        a, g = x.value, x.grad
+        if type(s) is Variable:
+            s = s.value
+        else:
+            boxed = False
+        shape, dtype = a.shape, a.dtype
+        if not (
+            type(g) is ndarray is type(s)
+            and shape == s.shape
+            and shape == g.shape
+            and dtype is g.dtype
+            and (dtype is s.dtype or s.dtype.kind == "f")
+            and (dtype is usual or dtype.kind == "f")
+            and a is not s
+            and a.flags.writeable
+            and s.flags.writeable
+        ):
+            return False
+        usual = dtype
+    arrays = [*params, *states]
+    return len(set(arrays if boxed else map(id, arrays))) == len(arrays)
 
 
 def obstacle(a: Any) -> str:
     return "" if boxes.plain(a).flags.writeable else "is read-only; make a copy of it"
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs = [x.value for x in params]
-    ss = [s.value if type(s) is Variable else s for s in states]
-    gs = [x.grad for x in params]
-    new = stepped(update, widened, xs, ss, gs, numbers)
-    for variable, x, s, (new_x, new_s) in zip(params, xs, ss, new, strict=True):
-        x[...], s[...] = new_x, new_s
-        variable.grad = None
+def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:
+    # no strict in zip: they are as many, and it costs 0.1 us
+    arrays = [
+        (x.value, s.value if type(s) is Variable else s, x.grad)
+        for x, s in zip(params, states)  # noqa: B905
+    ]
+    new = stepped(update, widened, arrays, numbers)
+    for (x, s, _), (new_x, new_s) in zip(arrays, new):  # noqa: B905
+        x[...] = new_x
+        s[...] = new_s
+    for x in params:
+        x.grad = None
 
 
 COMPILER, trial = None, data.as_is
 
 
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     for x, s in zip(params, states, strict=True):
-        apply_in_blocks(update, x.value, boxes.plain(s), np.asarray(x.grad), *numbers)
+        apply_in_blocks(update.function, x.value, boxes.plain(s), np.asarray(x.grad), *numbers)
         x.grad = None
 
 
@@ -139,8 +155,8 @@ def linreg_step(
     take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
     def step(X: Array, y: Array) -> None:
-        error = linreg(X, w.value, b.value) - reshape(y, (-1, 1))
-        w.grad, b.grad = X.T @ error / len(X), error.mean(axis=0)
+        error = linreg(X, w.value, b.value) - y.reshape(-1, 1)
+        w.grad, b.grad = X.T @ error / len(X), error.sum(axis=0) / len(X)  # mean takes 3 us more
         take([w.grad, b.grad])
 
     return step, lambda: (w.value.copy(), b.value.copy())

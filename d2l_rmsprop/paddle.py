@@ -26,6 +26,7 @@ _root.handlers[:] = _handlers
 paddle.disable_signal_handler()  # or it answers SIGTERM with a traceback of its own
 
 from .backends.blocks import apply_in_blocks, memory, on_blocks_too
+from .backends.compiling import Update
 from .backends.namespace import *
 from .lesson import data, styles
 
@@ -57,28 +58,32 @@ def size(a: Array) -> int:
 # parameters, gradients and the change in place
 
 TYPES = MUTABLE = ARRAYS = (paddle.Tensor,)
-identity = paddle.Tensor.data_ptr
+identity, passed = paddle.Tensor.data_ptr, no_memory
 
 
 def variable(a: Array) -> Array:
     return a
 
 
-def sound(x: Array, s: Array) -> bool:
-    if not (isinstance(x, paddle.Tensor) and isinstance(s, paddle.Tensor) and x.is_leaf):
-        return False
-    g = x.grad
-    return (
-        g.is_dense()
-        and s.is_dense()
-        and s.is_contiguous()
-        and x.is_contiguous()
-        and x.shape == s.shape == g.shape
-        and x.dtype == g.dtype
-        and is_float(x.dtype)
-        and is_float(s.dtype)
-        and x.place == s.place
-    )
+def sound(params: Sequence, states: Sequence) -> bool:
+    for x, s in zip(params, states, strict=True):
+        if not (isinstance(x, paddle.Tensor) and isinstance(s, paddle.Tensor) and x.is_leaf):
+            return False
+        g = x.grad
+        if not (
+            g.is_dense()
+            and s.is_dense()
+            and s.is_contiguous()
+            and x.is_contiguous()
+            and x.shape == s.shape == g.shape
+            and x.dtype == g.dtype
+            and is_float(x.dtype)
+            and is_float(s.dtype)
+            and x.place == s.place
+        ):
+            return False
+    arrays = [*params, *states]
+    return len(set(map(identity, arrays))) == len(arrays)
 
 
 def place(a: Array) -> dict[str, Any]:
@@ -113,10 +118,11 @@ def _computable(a: Array) -> Array:
 
 
 @paddle.no_grad()
-def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs, ss, gs = (list(map(_computable, a)) for a in (params, states, [x.grad for x in params]))
-    new = stepped(update, widened, xs, ss, gs, numbers)
-    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
+def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:
+    pairs = list(zip(params, states, strict=True))
+    arrays = [(_computable(x), _computable(s), _computable(x.grad)) for x, s in pairs]
+    new = stepped(update, widened, arrays, numbers)
+    for (x, s), (new_x, new_s) in zip(pairs, new, strict=True):
         x.copy_(new_x.astype(x.dtype), False)
         s.copy_(new_s.astype(s.dtype), False)
         x.grad = None
@@ -126,15 +132,15 @@ COMPILER, trial = None, data.as_is
 
 
 @paddle.no_grad()
-def compiled_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     """Take the step in NumPy's blocks, on the memory of Paddle's tensors."""
     for x, s in zip(params, states, strict=True):
         arrays = x, s, x.grad
         if not (x.size and all(map(_has_memory, arrays))):
-            eager_apply(update, [x], [s], *numbers)
+            eager_apply(update.function, [x], [s], numbers)
             continue
         views = [memory(a.data_ptr(), tuple(a.shape), str(a.dtype)[7:]) for a in arrays]
-        apply_in_blocks(update, views[0], views[1], views[2], *numbers)
+        apply_in_blocks(update.function, *views, *numbers)
         x.grad = None
 
 

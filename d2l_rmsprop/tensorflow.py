@@ -52,21 +52,24 @@ def squared_loss(y_hat: Array, y: Array) -> Array:  # type: ignore[no-redef]
 
 TYPES, MUTABLE, ARRAYS = (tf.Variable,), (tf.Variable,), (tf.Tensor, tf.Variable, np.ndarray)
 variable, identity = tf.Variable, id
-obstacle, missing_gradient, place = no_obstacle, run_backward, no_place
+obstacle, missing_gradient, place, passed = no_obstacle, run_backward, no_place, no_memory
 
 
-def sound(x: Array, s: Array) -> bool:
-    g = x.grad
-    return (
-        isinstance(x, tf.Variable)
-        and isinstance(s, tf.Variable)
-        and isinstance(g, tf.Tensor)
-        and x.shape == s.shape
-        and x.shape == g.shape
-        and (x.dtype is g.dtype or x.dtype == g.dtype)
-        and is_float(x.dtype)
-        and (s.dtype is x.dtype or is_float(s.dtype))
-    )
+def sound(params: Sequence, states: Sequence) -> bool:
+    for x, s in zip(params, states, strict=True):
+        g = x.grad
+        if not (
+            isinstance(x, tf.Variable)
+            and isinstance(s, tf.Variable)
+            and isinstance(g, tf.Tensor)
+            and x.shape == s.shape
+            and x.shape == g.shape
+            and (x.dtype is g.dtype or x.dtype == g.dtype)
+            and is_float(x.dtype)
+            and (s.dtype is x.dtype or is_float(s.dtype))
+        ):
+            return False
+    return len({*map(id, params), *map(id, states)}) == 2 * len(params)
 
 
 def widened(x: Array, s: Array, g: Array) -> list[Array]:
@@ -75,12 +78,12 @@ def widened(x: Array, s: Array, g: Array) -> list[Array]:
     return [tf.cast(a, wide) for a in (x, s, g)]
 
 
-def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    xs, ss = [x.value() for x in params], [s.value() for s in states]
-    gs = [tf.convert_to_tensor(x.grad) for x in params]
+def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:
+    pairs = list(zip(params, states, strict=True))
+    arrays = [(x.value(), s.value(), tf.convert_to_tensor(x.grad)) for x, s in pairs]
     numbers = tuple(Number(tf.cast(n, float64)) if isinstance(n, tf.Tensor) else n for n in numbers)
-    new = stepped(update, widened, xs, ss, gs, numbers)
-    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
+    new = stepped(update, widened, arrays, numbers)
+    for (x, s), (new_x, new_s) in zip(pairs, new, strict=True):
         x.assign(tf.cast(new_x, x.dtype))
         s.assign(tf.cast(new_s, s.dtype))
         x.grad = None
@@ -143,7 +146,7 @@ COMPILER = "tf.function and XLA"
 trial = data.as_is
 
 
-def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     values = [tf.constant(n, tf.float64) for n in numbers]
     for start in range(0, len(params), 100):  # a hundred in one call; more take long to compile
         xs, ss = params[start : start + 100], states[start : start + 100]
@@ -151,7 +154,7 @@ def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers:
         update.attempt(
             None,
             functools.partial(_compile(update), xs, ss, gs, values),
-            functools.partial(eager_apply, update, xs, ss, *numbers),
+            functools.partial(eager_apply, update.function, xs, ss, numbers),
         )
     for x in params:
         x.grad = None
@@ -163,8 +166,8 @@ def _compile(update: Update) -> Callable[..., Any]:
     def step(xs: Sequence, ss: Sequence, gs: Sequence, values: Sequence) -> Any:
         numbers = [Number(value) for value in values]
         for x, s, g in zip(xs, ss, gs, strict=True):
-            new = stepped(update, widened, [x.value()], [s.value()], [g], numbers)
-            ((new_x, new_s),) = new
+            arrays = x.value(), s.value(), g
+            ((new_x, new_s),) = stepped(update.function, widened, [arrays], numbers)
             x.assign(tf.cast(new_x, x.dtype))
             s.assign(tf.cast(new_s, s.dtype))
 

@@ -1,5 +1,6 @@
 """The chapter on PyTorch. ``backend`` says what each name must do."""
 
+import contextlib
 import functools
 import types
 from collections import defaultdict
@@ -11,6 +12,7 @@ from .backend import *
 
 with importing("torch"):
     import torch
+    from torch._C._dynamo.guards import TensorGuards
 
 from .backends.compiling import Update
 from .backends.namespace import *
@@ -47,28 +49,27 @@ def variable(a: Array) -> Array:
     return a
 
 
-_KINDS = {torch.Tensor, torch.nn.Parameter}
-_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 identity = torch.Tensor.data_ptr
+_passed: dict[int, Callable[..., bool]] = {}  # of a first parameter's id; no array is held
 
 
-def sound(x: Array, s: Array) -> bool:
-    if not (type(x) in _KINDS and type(s) in _KINDS and x.is_leaf):  # or its gradient would warn
-        return False
-    g, shape, dtype = x.grad, x.shape, x.dtype
-    return (
-        type(g) is torch.Tensor  # on the device of x, as torch itself sees to
-        and shape == s.shape
-        and shape == g.shape
-        and dtype is g.dtype
-        and dtype in _FLOATS
-        and s.dtype in _FLOATS
-        and g.layout is torch.strided
-        and s.is_contiguous()
-        and x.is_contiguous()
-        and not s.is_inference()
-        and ((s.is_cpu and x.is_cpu) or s.device == x.device)
-    )
+def sound(params: Sequence, states: Sequence) -> bool:
+    grads = [x.grad for x in params if x.is_leaf]  # another's would warn
+    arrays = [*params, *states]
+    as_passed = _passed[id(params[0])](*arrays, *grads)
+    return as_passed and len(set(map(identity, arrays))) == len(arrays)
+
+
+def passed(params: Sequence, states: Sequence) -> None:
+    """Remember types, shapes, layouts and devices by what torch.compile knows its inputs again."""
+    arrays = [*params, *states, *(x.grad for x in params)]
+    if len(_passed) >= 64:
+        _passed.clear()
+    with contextlib.suppress(Exception):  # it is torch's own affair, and takes strided ones alone
+        sizes: list = [list(a.shape) for a in arrays]
+        strides: list = [list(a.stride()) for a in arrays]
+        guards = TensorGuards(*arrays, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
+        _passed[id(params[0])] = guards.check
 
 
 def place(a: Array) -> dict[str, Any]:
@@ -103,11 +104,11 @@ def widened(x: Array, s: Array, g: Array) -> list[Array]:
 
 
 @torch.no_grad()
-def eager_apply(update: Rule, params: Sequence, states: Sequence, *numbers: Any) -> None:
-    new = stepped(update, widened, params, states, [x.grad for x in params], numbers)
-    for x, s, (new_x, new_s) in zip(params, states, new, strict=True):
-        x.copy_(new_x)
-        s.copy_(new_s)
+def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:
+    arrays = [(x, s, x.grad) for x, s in zip(params, states, strict=True)]
+    new = stepped(update, widened, arrays, numbers)
+    torch._foreach_copy_([*params, *states], [x for x, _ in new] + [s for _, s in new])
+    for x in params:
         x.grad = None  # let go of it; a caller may still hold the buffer
 
 
@@ -118,9 +119,9 @@ GATHERED = 2**17  # elements in one call, about, so that they stay in the cache
 
 
 @torch.no_grad()
-def compiled_apply(update: Update, params: Sequence, states: Sequence, *numbers: Any) -> None:
+def compiled_apply(update: Update, params: Sequence, states: Sequence, numbers: Sequence) -> None:
     if sum(x.numel() for x in params) < SMALL:  # nothing to gain
-        return eager_apply(update, params, states, *numbers)
+        return eager_apply(update.function, params, states, numbers)
     compiled, plain = _compile(update)
     inputs = [torch.tensor(n, dtype=torch.float64) for n in numbers]
 
@@ -161,7 +162,7 @@ def _compile(update: Update) -> tuple[Callable, Callable]:
     """Return the step that writes to x and s, compiled and as it is."""
 
     def step(x: Array, s: Array, g: Array, *numbers: Array) -> None:
-        ((new_x, new_s),) = stepped(update, widened, [x], [s], [g], numbers)
+        ((new_x, new_s),) = stepped(update.function, widened, [(x, s, g)], numbers)
         x.copy_(new_x)
         s.copy_(new_s)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backend import Array, Optimizer, Rule, check
 from .elementwise import is_elementwise
-from .fingerprint import Unknown, fingerprint
+from .fingerprint import Glance, Unknown, fingerprint
 
 NOT_ELEMENTWISE = (
     "this update is not elementwise: what it makes of an element depends on other elements, and a "
@@ -59,9 +59,12 @@ def compile(trainer_fn: Optimizer) -> Optimizer:
             result = trainer_fn(*args, **kwargs)
         finally:
             _compiling.reset(token)
-        for reason in (call.reasons if call.applied else {NOTHING_APPLIED}) - said:
-            said.add(reason)
-            warnings.warn(f"{name} runs as it is, uncompiled: {reason}.", stacklevel=2)
+        if not call.applied:
+            call.reasons.add(NOTHING_APPLIED)
+        for reason in call.reasons:
+            if reason not in said:
+                said.add(reason)
+                warnings.warn(f"{name} runs as it is, uncompiled: {reason}.", stacklevel=2)
         return result
 
     return compiled
@@ -98,52 +101,24 @@ def apply(
     params, states = check(d2l, params, states)
     call = _compiling.get()
     if call is None:
-        return d2l.eager_apply(_checked(update), params, states, *numbers)
+        return d2l.eager_apply(update, params, states, numbers)
     call.applied = True
-    known, reason = _recognise(d2l, update, numbers)
-    if known is None:
-        d2l.eager_apply(_checked(update), params, states, *numbers)
-        call.reasons.add(f"its update {reason}")
+    known = _recognise(d2l, update, numbers)
+    if isinstance(known, str):
+        d2l.eager_apply(update, params, states, numbers)
+        call.reasons.add(f"its update {known}")
         return None
-    new = d2l.COMPILER and not known.worked
-    with _progress(f"compiling {call.name} with {d2l.COMPILER}") if new else _silence:
-        d2l.compiled_apply(known, params, states, *numbers)
-    call.reasons.update(f"its update {reason}" for reason in known.failed.values())
+    d2l.compiled_apply(known, params, states, numbers)
+    if known.failed:
+        call.reasons.update(f"its update {reason}" for reason in known.failed.values())
     return None
 
 
-def _checked(update: Rule) -> Rule:
-    """Return ``update`` with a check of what it returns, before any of it is written."""
-
-    def checked(x: Array, s: Array, g: Array, *numbers: Any) -> tuple[Array, Array]:
-        new = update(x, s, g, *numbers)
-        try:
-            new_x, new_s = new
-            fits = new_x.shape == x.shape == new_s.shape or _unknown(new_x.shape, new_s.shape)
-        except (TypeError, ValueError, AttributeError):
-            fits = False
-        if fits:
-            return new
-        items = new if isinstance(new, (tuple, list)) else [new]
-        what = (str(getattr(a, "shape", f"a {type(a).__name__}")) for a in items)
-        raise ValueError(
-            "an update must return two arrays, the new x and the new s, each of the shape of x, "
-            f"{x.shape}; this one returned: {', '.join(what)}."
-        )
-
-    return checked
-
-
-def _unknown(*shapes: Any) -> bool:
-    """Whether one is a shape that TensorFlow will know when a traced step is run."""
-    return any(not getattr(shape, "is_fully_defined", lambda: True)() for shape in shapes)
-
-
 class Update:
-    """An update that a compiler knows again: equal to one that does the same."""
+    """An update that a compiler knows again: there is one for all that do the same."""
 
-    def __init__(self, function: Rule, key: Hashable) -> None:
-        self.function, self.key, self.hash = function, key, hash(key)
+    def __init__(self, function: Rule, compiler: str | None) -> None:
+        self.function, self.compiler = function, compiler
         self.worked: set[Hashable] = set()  # kinds of arrays that it has run on, compiled
         self.failed: dict[Hashable, str] = {}  # and what the compiler said to the others
 
@@ -151,7 +126,8 @@ class Update:
         """Call ``compiled`` or, where the compiler fails before it changes anything, ``plain``."""
         if kind not in self.failed or kind in self.worked:  # what has worked may work again
             try:
-                compiled()
+                with _silence if kind in self.worked else self._progress():
+                    compiled()
             except Exception as error:
                 self.failed[kind] = f"does not compile here ({_text(error)})"
             else:
@@ -160,43 +136,52 @@ class Update:
                 return
         plain()
 
-    def __call__(self, x: Array, s: Array, g: Array, *numbers: Any) -> tuple[Array, Array]:
-        return self.function(x, s, g, *numbers)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Update) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return self.hash
+    def _progress(self) -> contextlib.AbstractContextManager:
+        call = _compiling.get()
+        return _progress(f"compiling {call.name} with {self.compiler}") if call else _silence
 
 
 _updates: dict[Hashable, Update | str] = {}  # or why there is none; the oldest first
+_latest: dict[Hashable, tuple[Glance, Update]] = {}  # of a code: the function that was read last
 
 
-def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> tuple[Update | None, str]:
-    """Return the Update that does what ``function`` does, after trying a new one; or None and why.
+def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> Update | str:
+    """Return the Update that does what ``function`` does, after trying a new one; or why not.
 
     Raises ValueError for one that is not elementwise.
     """
     for number in numbers:
-        if not isinstance(number, (float, Real)):
-            return None, f"is handed a {type(number).__name__}, not a number"
+        if type(number) is not float and not isinstance(number, Real):
+            return f"is handed a {type(number).__name__}, not a number"
+    place = d2l.__name__, len(numbers), id(getattr(function, "__code__", None))
+    glance, update = _latest.get(place, (None, None))
+    if glance and update and glance.shows(function):
+        return update
+    found = _examine(d2l, function, len(numbers))
+    if isinstance(found, Update) and (glance := Glance.at(function)):
+        if len(_latest) >= UPDATES:
+            _latest.clear()
+        _latest[place] = glance, found
+    return found
+
+
+def _examine(d2l: Any, function: Rule, count: int) -> Update | str:
     try:
-        key = d2l.__name__, len(numbers), fingerprint(function)
+        key = d2l.__name__, count, fingerprint(function)
     except Unknown as why:
-        return None, str(why)
+        return str(why)
     found = _updates.get(key)
     if found is None:
         variants = [other for other in _updates if _code(other) == _code(key)]
         if len(variants) >= VARIANTS:
-            return None, "reads numbers that change; hand them to d2l.apply beside lr"
-        found = _tried(d2l, function, len(numbers)) or Update(function, key)
+            return "reads numbers that change; hand them to d2l.apply beside lr"
+        found = _tried(d2l, function, count) or Update(function, d2l.COMPILER)
         _updates[key] = found
         if len(_updates) > UPDATES:
             del _updates[next(iter(_updates))]
     if found == NOT_ELEMENTWISE:
         raise ValueError(found)
-    return (None, found) if isinstance(found, str) else (found, "")
+    return found
 
 
 def _code(key: Any) -> tuple[str, Any]:
