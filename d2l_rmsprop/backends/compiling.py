@@ -158,7 +158,8 @@ def _recognise(d2l: Any, function: Rule, numbers: Sequence) -> Update | str:
     if glance and update and glance.shows(function):
         return update
     found = _examine(d2l, function, len(numbers))
-    if isinstance(found, Update) and (glance := Glance.at(function)):
+    glance = Glance.at(function)
+    if glance and isinstance(found, Update):
         if len(_latest) >= UPDATES:
             _latest.clear()
         _latest[place] = glance, found
