@@ -788,6 +788,18 @@ def test_narrow_screens_scroll_only_down(open_explorer, language):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_plots_are_as_sharp_as_the_screen(open_explorer):
+    page = open_explorer(device_scale_factor=2)
+    for problem in ("reddi", "valley", "rosenbrock"):  # the layout changes with the controls
+        page.locator("#problem").select_option(problem)
+        page.wait_for_timeout(150)
+        blurred = page.evaluate(
+            "[...document.querySelectorAll('canvas')].filter(c => c.width !== 2 * c.clientWidth"
+            " || c.height !== 2 * c.clientHeight).map(c => c.id)"
+        )
+        assert blurred == []
+
+
 def test_without_javascript_it_says_so(browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
