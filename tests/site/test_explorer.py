@@ -789,7 +789,7 @@ def test_narrow_screens_scroll_only_down(open_explorer, language):
 
 
 def test_plots_are_as_sharp_as_the_screen(open_explorer):
-    page = open_explorer(device_scale_factor=2)
+    page = open_explorer(device_scale_factor=2, viewport={"width": 1280, "height": 700})
     for problem in ("reddi", "valley", "rosenbrock"):  # the layout changes with the controls
         page.locator("#problem").select_option(problem)
         page.wait_for_timeout(150)
