@@ -41,6 +41,13 @@ def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
     plt.rcParams["figure.figsize"] = figsize
 
 
+def _axes(figsize: tuple[float, float]) -> Any:
+    """Return the axes to draw on, of a figure of this size where there is none yet."""
+    use_svg_display()
+    with plt.rc_context({"figure.figsize": figsize}):
+        return plt.gca()
+
+
 def set_axes(
     axes: Any,
     xlabel: str | None,
@@ -79,8 +86,7 @@ def plot(
     X and Y are arrays of any framework or lists of numbers, or lists of such for several curves;
     one X serves all Y. Returns nothing, as the book's.
     """
-    set_figsize(figsize)
-    axes = axes or plt.gca()
+    axes = axes or _axes(figsize)
     curves = [as_numpy(x) for x in _curves(X)]
     if Y is None:
         pairs = [(np.arange(len(y)), y) for y in curves]
@@ -312,7 +318,6 @@ def show_trace_2d(
     ``results`` holds one path for each of its names. The contours cover the book's part of the
     plane and more where a path leaves it, up to 20 from the middle.
     """
-    set_figsize(figsize)
     paths = [
         np.array([_place(each) for each in _listed(places)])
         for places in (_listed(results) if legend else [results])
@@ -328,6 +333,7 @@ def show_trace_2d(
     if np.shape(heights) != grid[0].shape:
         raise _unlike(heights, "f returned", f"the heights at {grid[0].shape} places")
     heights = as_numpy(heights)
+    _axes(figsize)
     plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
     styles = itertools.cycle(_PATHS)
     lines = [plt.plot(*path.T, next(styles), markersize=4)[0] for path in paths]

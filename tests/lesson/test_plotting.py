@@ -20,6 +20,8 @@ def test_plot_draws_one_curve_or_several(d2l):
     x = d2l.arange(0.0, 3.0, 1.0)
     d2l.plot(x, [x**2, 2 * x], "x", "y", legend=["square", "double"], xlim=[0, 2], yscale="linear")
     axes = plt.gca()
+    assert axes.figure.get_size_inches().tolist() == [3.5, 2.5]
+    assert plt.rcParams["figure.figsize"] == plt.rcParamsDefault["figure.figsize"]
     assert [points(line) for line in axes.lines] == [
         [[0, 0], [1, 1], [2, 4]],
         [[0, 0], [1, 2], [2, 4]],
@@ -127,6 +129,8 @@ def test_several_paths_have_their_names_and_one_scale():
     axes = plt.gca()
     assert [points(line) for line in axes.lines] == [[list(xy) for xy in path] for path in paths]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    assert axes.figure.get_size_inches().tolist() == [5, 3]
+    assert plt.rcParams["figure.figsize"] == plt.rcParamsDefault["figure.figsize"]
     assert len({(line.get_marker(), line.get_linestyle()) for line in axes.lines}) == 2
     assert axes.get_aspect() == 1
 
