@@ -402,6 +402,8 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
     eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
+    if "epsilon" in hyperparams and "eps" not in hyperparams:
+        raise ValueError("hyperparams has 'epsilon'; rmsprop calls it 'eps'.")
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
     if eps_in_sqrt is not True and eps_in_sqrt is not False:
         eps_in_sqrt = _truth(eps_in_sqrt)
@@ -425,13 +427,15 @@ def _number(hyperparams: Mapping[str, Any], key: str, high: float = sys.float_in
         try:  # an array of one number counts as that number
             number = (value if hasattr(value, "item") else as_numpy(value)).item()
         except Exception:
-            return value  # it is traced and has no value yet; the framework computes with it
+            if "float" in (name := _name(value.dtype)) or "int" in name:
+                return value  # it is traced and has no value yet; the framework computes with it
     is_number = isinstance(number, Real) and not isinstance(number, bool)
     if is_number and 0 <= number <= high:
         return float(number)
     allowed = f"a number from 0 to {high}" if high == 1 else "a finite number >= 0"
     if key not in hyperparams:
-        raise ValueError(f"hyperparams has no {key!r}; add it: {allowed}.")
+        has = f", only {', '.join(map(repr, hyperparams))}" if hyperparams else ""
+        raise ValueError(f"hyperparams has no {key!r}{has}; add it: {allowed}.")
     shown = " ".join(repr(value).split())
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     raise ValueError(f"hyperparams[{key!r}] is {shown}; it must be {allowed}.")
@@ -473,8 +477,11 @@ def as_numpy(a: Array) -> "np.ndarray":
 
     if hasattr(a, "asnumpy"):
         return a.asnumpy()
+    if hasattr(a, "detach"):
+        a = a.detach().cpu()
+        return (a.float() if "bfloat16" in str(a.dtype) else a).numpy()  # which NumPy does not have
     if hasattr(a, "numpy"):
-        return (a.detach().cpu() if hasattr(a, "detach") else a).numpy()
+        return a.numpy()
     if isinstance(a, (list, tuple)):
         return np.array([as_numpy(item) for item in a])
     return np.asarray(a)

@@ -94,7 +94,8 @@ def sound(params: Sequence, states: Sequence) -> bool:
 
 def place(a: Any) -> dict[str, Any]:
     a = boxes.plain(a)  # JAX brings an array together with others where it was not put there
-    return {"device": a.sharding} if getattr(a, "committed", False) else {}
+    known = isinstance(a, jax.Array) and not isinstance(a, jax.core.Tracer)
+    return {"device": a.sharding} if known and a.committed else {}
 
 
 def widened(x: Array, s: Array, g: Array) -> list[Array]:

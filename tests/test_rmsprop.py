@@ -328,6 +328,8 @@ def test_a_nan_gradient_follows_ieee_rules(d2l):
         ({"eps": -1e-6}, ["'eps'", "-1e-06"]),
         ({"eps": math.nan}, ["'eps'", "nan"]),
         ({"eps_in_sqrt": "no"}, ["'eps_in_sqrt'", "'no'"]),
+        ({"epsilon": 1e-3}, ["'epsilon'", "calls it 'eps'"]),
+        ({"gamma": np.array("0.9")}, ["'gamma'", "'0.9'"]),
     ],
 )
 def test_a_bad_hyperparameter_is_named_with_its_value(d2l, change, words):

@@ -128,9 +128,10 @@ def array_of_numbers(name: str, a: Any) -> np.ndarray:
         array = as_numpy(a)
         if array.dtype.kind != "c":
             np.asarray(array.reshape(-1)[:1], np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} is not an array of numbers ({error}).") from error
-    if array.dtype.kind in "cOSU":
+    except Exception as error:  # whatever the framework that it is of raises
+        reason = textwrap.shorten(str(error), 200)
+        raise ValueError(f"{name} is not an array of numbers ({reason}).") from error
+    if array.dtype.kind in "cOSUmM":
         raise ValueError(f"{name} has elements of type {array.dtype}; give real numbers.")
     return array
 

@@ -10,6 +10,7 @@ import operator
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..backend import Array, Hyperparams, Optimizer, as_numpy, read_hyperparams
 ROLES = ("params", "grads", "states", "hyperparams")
 # "hyperparams" before "params"; where an argument has a default, only a full name is a role
 _NAMES = {
-    "grads": r"g|gs|gr|(.+_)?grad(ient)?s?|grad.*|d_?params",
+    "grads": r"g|gs|gr|(.+_)?grad(ient)?s?|grad.*|d_?params|updates",
     "hyperparams": r"h|hp|hps|hyper.*|hparams|config|cfg",
     "states": r"s|ss|(.+_)?states?",
     "params": r"p|ps|(.+_)?param(eter)?s?",
@@ -46,14 +47,10 @@ def arrangement(trainer_fn: Optimizer) -> Arrangement:
         if (role := _role(a)) and role not in roles.values():
             roles[a.name] = role
     required = [a.name for a in arguments if a.default is a.empty and a.kind not in _VARIADIC]
-    if (
-        arguments
-        and not roles
-        and len(required) < 2
-        and all(a.kind not in _VARIADIC for a in arguments)
-    ):
+    known = arguments or isinstance(trainer_fn, FunctionType)  # not what is written in C
+    if known and not roles and len(required) < 2 and not {a.kind for a in arguments} & _VARIADIC:
         raise TypeError(
-            f"trainer_fn takes {', '.join(a.name for a in arguments)}, none of which is one of "
+            f"trainer_fn takes ({', '.join(a.name for a in arguments)}), none of which is one of "
             f"{', '.join(ROLES)}; a framework's own optimizer goes to the concise training."
         )
     for place, name in enumerate(required):
@@ -72,7 +69,7 @@ def arrangement(trainer_fn: Optimizer) -> Arrangement:
     return _arranged(arguments, roles)
 
 
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def _arguments(function: Any, depth: int = 3) -> list[inspect.Parameter]:

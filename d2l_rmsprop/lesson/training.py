@@ -1,7 +1,7 @@
 """The one training loop and the one evaluation, for every framework and both kinds of optimizer."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, NamedTuple, TypeAlias
@@ -202,7 +202,8 @@ def train_ch11(
             arguments say which. It may change params and states in place, put new arrays into the
             two lists, or return the new params, alone or as (params, states).
         states: whatever trainer_fn keeps; ``init_rmsprop_states(feature_dim)`` for rmsprop. A list
-            is handed on itself, so it has what trainer_fn puts into it; a tuple becomes a list.
+            is handed on itself, so it has what trainer_fn puts into it; a tuple or a generator
+            becomes a list.
         hyperparams: a dict, handed on to trainer_fn at each step.
         data_iter: minibatches (X, y) of shapes (batch_size, feature_dim) and (batch_size,) or
             (batch_size, 1), from ``load_array`` or any iterable, which is read once in each epoch.
@@ -262,6 +263,8 @@ def scratch_step(d2l: Any, trainer_fn: Optimizer, states: Any, hyperparams: Any)
             f"trainer_fn is {styles.described(trainer_fn)}; it must be a function f(params, "
             "states, hyperparams), and a framework's own optimizer goes to the concise training."
         )
+    if isinstance(states, Iterator):
+        states = list(states)
     return lambda w, b: d2l.linreg_step(trainer_fn, states, hyperparams, w, b)
 
 

@@ -47,6 +47,27 @@ DATA = {
 }
 
 
+def bfloat16(library, a):
+    if library == "torch":
+        return framework("torch").torch.tensor(a).bfloat16()
+    if library == "paddle":
+        return framework("paddle").paddle.to_tensor(a).astype("bfloat16")
+    if library == "tensorflow":
+        tf = framework("tensorflow").tf
+        return tf.cast(a, tf.bfloat16)
+    return framework("jax").jnp.asarray(a, "bfloat16")
+
+
+@pytest.mark.parametrize("library", ["torch", "paddle", "tensorflow", "jax"])
+def test_bfloat16_of_any_framework_is_data(d2l, library):
+    halves = np.round(X * 16) / 16  # which 8 bits hold
+    halves[np.abs(halves) >= 8] = 1
+    data = [(bfloat16(library, a), b) for a, b in in_order(halves, Y)]
+    states = d2l.init_rmsprop_states(5)
+    losses = d2l.train_ch11(d2l.rmsprop, states, HYPERPARAMS, data, 5, 1, draw=False)[1]
+    np.testing.assert_allclose(losses, by_hand_in_order(in_order(halves, Y)), rtol=2e-6)
+
+
 @pytest.mark.parametrize("kind", DATA)
 def test_every_type_of_number_trains_alike(d2l, kind):
     data = DATA[kind]
@@ -259,6 +280,7 @@ a, b = X[:10], Y[:10]
         ([(a, ["one"] * 10)], "y is not an array of numbers"),
         ([(a[:1], [None])], "y has elements of type object; give real numbers"),
         ([(a * 1j, b)], "X has elements of type complex64; give real numbers"),
+        ([(a, np.arange(10).astype("M8[s]"))], r"y has elements of type datetime64\[s\]; give"),
         (iter([(a, b)]), r"can be read only once, .* give a list of pairs \(X, y\)"),
         (Reset(), r"can be read only once until its reset\(\)"),
     ],
@@ -317,9 +339,10 @@ def test_jax_says_how_to_install_what_its_own_optimizers_are_in(monkeypatch):
 
 def test_one_of_the_frameworks_own_optimizers_is_not_from_scratch():
     d2l = framework("numpy")
-    with pytest.raises(TypeError, match="takes learning_rate, decay, none of which is one of"):
-        trainer = lambda learning_rate, decay=0.9: None
-        d2l.train_ch11(trainer, None, HYPERPARAMS, [(a, b)], 5)
+    trainers = (lambda learning_rate, decay=0.9: None), "learning_rate, decay"
+    for trainer, takes in (trainers, ((lambda: None), "")):
+        with pytest.raises(TypeError, match=rf"takes \({takes}\), none of which is one of"):
+            d2l.train_ch11(trainer, None, HYPERPARAMS, [(a, b)], 5)
 
 
 @pytest.mark.parametrize("wrong", ["rmsprop", None, dict, 3])

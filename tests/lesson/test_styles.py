@@ -99,6 +99,12 @@ def test_states_of_any_nesting(d2l, states):
     np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)
 
 
+def test_states_of_a_generator_serve_every_step(d2l):
+    for trainer_fn in (d2l.rmsprop, lambda params, states, hp: d2l.rmsprop(params, states, hp)):
+        losses = trained(d2l, trainer_fn, (s for s in d2l.init_rmsprop_states(5)))
+        np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)
+
+
 def test_a_list_of_states_has_what_the_optimizer_put_there(d2l):
     states, twice = zeros(d2l), zeros(d2l)
     trained(d2l, into_the_lists, states)
@@ -215,6 +221,7 @@ LAST = ["params", "states", "hyperparams", "grads"]
         (lambda params, hyperparams: None, ["params", "hyperparams"]),
         (lambda params, gradients, hyperparams: None, ["params", "grads", "hyperparams"]),
         (dict.update, THREE),
+        (lambda updates, state, params: None, ["grads", "states", "params"]),
     ],
 )
 def test_arguments_are_known_by_their_names(trainer_fn, positional):

@@ -216,11 +216,14 @@ def test_a_wrapper_of_rmsprop_still_sees_every_step(d2l):
 def test_a_mistake_in_training_is_one_sentence(d2l):
     data_iter = d2l.load_array(table(), 10)
     for states, hyperparams, words in (
-        (d2l.init_rmsprop_states(5), {"gamma": 0.9}, "hyperparams has no 'lr'"),
+        (d2l.init_rmsprop_states(5), {"gamma": 0.9}, "hyperparams has no 'lr', only 'gamma'; add"),
+        (d2l.init_rmsprop_states(5), HYPERPARAMS | {"epsilon": 1e-3}, "rmsprop calls it 'eps'"),
+        (d2l.init_rmsprop_states(5), HYPERPARAMS | {"lr": 10**400}, "must be a finite number"),
         (None, HYPERPARAMS, "2 params and None states"),
         (d2l.init_rmsprop_states, HYPERPARAMS, "states is a builtins.function"),
         (d2l.init_rmsprop_states(5), HYPERPARAMS | {"eps_in_sqrt": np.ones(2)}, "True or False"),
         (d2l.init_rmsprop_states(5)[::-1], HYPERPARAMS, r"states\[0\] has shape \(1,\)"),
+        (d2l.init_rmsprop_states(5)[:1] * 2, HYPERPARAMS, r"states\[1\] has shape \(5, 1\)"),
     ):
         with pytest.raises((TypeError, ValueError), match=words) as raised:
             d2l.train_ch11(d2l.rmsprop, states, hyperparams, data_iter, 5)
