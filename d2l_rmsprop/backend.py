@@ -401,8 +401,10 @@ def read_hyperparams(hyperparams: Mapping[str, Any] | Hyperparams) -> Hyperparam
             )
     lr = _number(hyperparams, "lr")
     gamma = _number(hyperparams, "gamma", high=1)
-    eps = _number(hyperparams, "eps") if "eps" in hyperparams else 1e-6
-    if "epsilon" in hyperparams and "eps" not in hyperparams:
+    eps = 1e-6
+    if "eps" in hyperparams:
+        eps = _number(hyperparams, "eps")
+    elif "epsilon" in hyperparams:
         raise ValueError("hyperparams has 'epsilon'; rmsprop calls it 'eps'.")
     eps_in_sqrt = hyperparams.get("eps_in_sqrt", True)
     if eps_in_sqrt is not True and eps_in_sqrt is not False:
