@@ -66,10 +66,16 @@ def page(open_explorer):
     return open_explorer()
 
 
+def drawn(page):
+    """Wait until what has changed is drawn."""
+    frame = "requestAnimationFrame"
+    page.evaluate(f"new Promise(done => {frame}(() => {frame}(() => {frame}(done))))")
+
+
 def go(page, link):
     """Follow a link to other settings within the page, and wait until they are drawn."""
     page.evaluate("link => { location.hash = ''; location.hash = link; }", link)
-    page.wait_for_timeout(60)
+    drawn(page)
 
 
 def settled(page):
@@ -359,14 +365,14 @@ def test_presets_and_problems_in_each_language(open_explorer, language):
     shown = set()
     for name in PRESETS:
         page.get_by_role("button", name=words["preset"][name][0], exact=True).click()
-        page.wait_for_timeout(60)
+        drawn(page)
         assert page.locator("#sentence").inner_text() == words["preset"][name][1]
         assert page.locator(f"[data-preset={name}]").get_attribute("aria-pressed") == "true"
         assert empty_pictures(page) == []
         shown.add(pictures(page)[0])
     for problem in PROBLEMS[1:]:
         page.locator("#problem").select_option(problem)
-        page.wait_for_timeout(60)
+        drawn(page)
         assert page.locator("#sentence").inner_text() == words["note"][problem]
         assert empty_pictures(page) == []
         shown.add(pictures(page)[0])
@@ -402,7 +408,7 @@ def test_languages_switch_and_keep_the_settings(open_explorer):
     ]:
         page.get_by_role("link", name=name).click()
         page.wait_for_function("lang => document.documentElement.lang === lang", arg=language)
-        page.wait_for_timeout(60)
+        drawn(page)
         assert page.locator("#chapters").get_attribute("href") == chapters
         assert state(page)["lr"] == 0.1 and state(page)["gamma"] == 0.5
     for nonsense in ("nonsense", "toString", ""):
@@ -429,14 +435,14 @@ def test_the_start_is_dragged_with_the_mouse(page, problem):
     page.mouse.move(x + 20, y - 15)
     page.mouse.move(x + 40, y - 30)
     page.mouse.up()
-    page.wait_for_timeout(60)
+    drawn(page)
     after = state(page)
     assert centre(page, "#start") == pytest.approx((x + 40 * (problem != "reddi"), y - 30), abs=1)
     assert after["x1"] > before["x1"]
     assert (after["x2"] > before["x2"]) == (problem != "reddi")
     assert pictures(page)[0] != picture[0]
     page.mouse.move(x, y)  # let go
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page) == after
 
 
@@ -444,13 +450,13 @@ def test_a_click_on_the_plot_moves_the_start(page):
     go(page, "problem=valley")
     x, y = centre(page, "#plane")
     page.mouse.click(x + 100, y + 50)
-    page.wait_for_timeout(60)
+    drawn(page)
     assert centre(page, "#start") == pytest.approx((x + 100, y + 50), abs=1)
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(1, 1)  # beyond the plot: the start stops at its limits
     page.mouse.up()
-    page.wait_for_timeout(60)
+    drawn(page)
     assert -6 <= state(page)["x1"] < 0 < state(page)["x2"] <= 6
 
 
@@ -459,45 +465,58 @@ def test_the_start_is_moved_by_the_keyboard(page):
     page.locator("#start").focus()
     for key in ["ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowLeft", "Shift+ArrowDown"]:
         page.keyboard.press(key)
-    page.wait_for_timeout(60)
+    drawn(page)
     assert [state(page)["x1"], state(page)["x2"]] == [-4.81, -1.91]
     assert "-4.81" in page.locator("#start").get_attribute("aria-label")
     page.locator("#x1").fill("3.25")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["x1"] == 3.25
 
 
-def test_a_finger_drags_the_start_and_not_the_page(open_explorer):
+@pytest.fixture
+def phone(open_explorer):
     page = open_explorer(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    x, y = centre(page, "#start")
+    drawn(page)
+    return page
+
+
+def swipe(page, x, y, dx, dy):
     client = page.context.new_cdp_session(page)
+    ways = [("touchStart", 0), *[("touchMove", i / 8) for i in range(1, 9)], ("touchEnd", None)]
+    for kind, way in ways:
+        points = [] if way is None else [{"x": x + way * dx, "y": y + way * dy}]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    def touch(kind, *points):
-        client.send(
-            "Input.dispatchTouchEvent",
-            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
-        )
 
-    touch("touchStart", (x, y))
-    for i in range(1, 9):
-        touch("touchMove", (x + 5 * i, y - 10 * i))
-    touch("touchEnd")
-    page.wait_for_timeout(100)
-    assert centre(page, "#start") == pytest.approx((x + 40, y - 80), abs=2)
-    assert page.evaluate("scrollY") == 0
-    x, y = centre(page, "#plane")
-    touch("touchStart", (x + 50, y + 40))  # a tap
-    touch("touchEnd")
-    page.wait_for_timeout(400)
-    assert centre(page, "#start") == pytest.approx((x + 50, y + 40), abs=2)
-    before = state(page)  # beside the start, a swipe scrolls the page
-    touch("touchStart", (x + 60, y + 60))
-    for i in range(1, 9):
-        touch("touchMove", (x + 60, y + 60 - 20 * i))
-    touch("touchEnd")
-    page.wait_for_timeout(300)
-    assert page.evaluate("scrollY") > 50
-    assert state(page) == before
+def arrives(page, x, y):
+    """Wait until the start lies there."""
+    page.wait_for_function(
+        """([x, y]) => {
+            const box = document.getElementById("start").getBoundingClientRect();
+            return Math.hypot(box.x + box.width / 2 - x, box.y + box.height / 2 - y) < 3;
+        }""",
+        arg=[x, y],
+    )
+
+
+def test_a_finger_drags_the_start_and_not_the_page(phone):
+    x, y = centre(phone, "#start")
+    swipe(phone, x, y, 40, -80)
+    arrives(phone, x + 40, y - 80)
+    assert phone.evaluate("scrollY") == 0
+
+
+def test_a_finger_beside_the_start_scrolls_the_page(phone):
+    before, (x, y) = state(phone), centre(phone, "#plane")
+    swipe(phone, x + 60, y + 60, 0, -160)
+    phone.wait_for_function("scrollY > 50")
+    assert state(phone) == before
+
+
+def test_a_tap_moves_the_start(phone):
+    x, y = centre(phone, "#plane")
+    phone.touchscreen.tap(x + 50, y + 40)
+    arrives(phone, x + 50, y + 40)
 
 
 def test_steps_go_on_and_back(page):
@@ -509,7 +528,7 @@ def test_steps_go_on_and_back(page):
         ("#first", 0), ("#back", 0), ("#forward", 1), ("#last", 30),
     ]:  # fmt: skip
         page.locator(button).click()
-        page.wait_for_timeout(40)
+        drawn(page)
         assert state(page)["step"] == step
         cells = page.locator("tbody tr").first.locator("td").all_inner_texts()
         path = page.evaluate("explorer.path(explorer.state).rmsprop")
@@ -521,7 +540,7 @@ def test_steps_go_on_and_back(page):
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["step"] == 2
     assert pictures(page) != whole
 
@@ -532,7 +551,7 @@ def test_run_and_pause(open_explorer):
     page.wait_for_function("explorer.state.step > 42")
     assert page.locator("#run").inner_text() == "Pause"
     page.locator("#run").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     paused = state(page)["step"]
     assert page.locator("#run").inner_text() == "Run"
     page.wait_for_timeout(300)
@@ -540,7 +559,7 @@ def test_run_and_pause(open_explorer):
     go(page, "steps=10&step=8")
     page.locator("#run").click()
     page.wait_for_function("explorer.state.step === 10")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert page.locator("#run").inner_text() == "Run"
     page.locator("#run").click()  # from the end, it starts again
     page.wait_for_function("explorer.state.step < 5")
@@ -549,7 +568,7 @@ def test_run_and_pause(open_explorer):
     page.wait_for_function("explorer.state.step > 20")
     assert page.locator("#run").inner_text() == "Pause"
     page.locator("#back").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     stopped = state(page)["step"]
     page.wait_for_timeout(200)
     assert state(page)["step"] == stopped
@@ -559,7 +578,7 @@ def test_run_and_pause(open_explorer):
 def test_no_motion_for_who_wants_none(open_explorer):
     page = open_explorer("#steps=300&step=0", reduced_motion="reduce")
     page.locator("#run").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["step"] == 300
     assert page.locator("#run").inner_text() == "Run"
 
@@ -582,7 +601,7 @@ def test_a_link_restores_the_settings_and_the_picture(open_explorer):
         assert state(page).items() >= settings.items()
         other.goto("about:blank")
         other.goto(link)
-        other.wait_for_timeout(100)
+        drawn(other)
         assert state(other) == state(page)
         assert not other.locator("#faults").is_visible()
         assert pictures(other) == pictures(page)
@@ -637,23 +656,23 @@ def test_what_is_wrong_with_a_link_is_said_in_each_language(open_explorer, langu
 def test_what_is_typed_is_put_right_and_said(page):
     go(page, "")
     page.locator("#lr").fill("50")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["lr"] == 0.4  # still typing
     page.keyboard.press("Tab")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["lr"] == 10 and page.locator("#lr").input_value() == "10"
     assert "lr" in page.locator("#faults").inner_text()
     page.locator("#lr").fill("1e-9")
     page.keyboard.press("Enter")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["lr"] == 1e-5 and page.locator("#lr").input_value() == "1e-5"
     page.locator("#lr").fill("70")
     page.locator("#lr").fill("")
     page.keyboard.press("Tab")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["lr"] == 1e-5 and page.locator("#lr").input_value() == "1e-5"
     page.locator("#lr").fill("0.3")
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page)["lr"] == 0.3
     assert not page.locator("#faults").is_visible()
 
@@ -662,10 +681,10 @@ def test_copy_and_reset(open_explorer):
     page = open_explorer("?lang=zh#lr=0.3")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#copy").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     assert "lr=0.3&" in page.evaluate("navigator.clipboard.readText()")
     page.locator("#reset").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     assert state(page) == page.evaluate(
         "Object.fromEntries(Object.entries(explorer.SETTINGS).map(([k, { start }]) => [k, start]))"
     )
@@ -715,7 +734,7 @@ def test_divergence_is_said(page):
     settled(page)
     assert f"gradient descent: diverged at step {at}" in page.locator("#summary").inner_text()
     page.locator("#first").click()
-    page.wait_for_timeout(60)
+    drawn(page)
     assert "diverged" not in page.locator("tbody").inner_text()
 
 
@@ -784,7 +803,7 @@ def test_narrow_screens_scroll_only_down(open_explorer, language):
     page = open_explorer(f"?lang={language}#{ALL}", viewport={"width": 360, "height": 740})
     for problem in PROBLEMS:
         page.locator("#problem").select_option(problem)
-        page.wait_for_timeout(60)
+        drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
@@ -792,7 +811,7 @@ def test_plots_are_as_sharp_as_the_screen(open_explorer):
     page = open_explorer(device_scale_factor=2, viewport={"width": 1280, "height": 700})
     for problem in ("reddi", "valley", "rosenbrock"):  # the layout changes with the controls
         page.locator("#problem").select_option(problem)
-        page.wait_for_timeout(150)
+        drawn(page)
         blurred = page.evaluate(
             "[...document.querySelectorAll('canvas')].filter(c => c.width !== 2 * c.clientWidth"
             " || c.height !== 2 * c.clientHeight).map(c => c.id)"
