@@ -47,7 +47,10 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"{error.name} is not installed; run: {INSTALL}")
 
-SPHINX = ("sphinx", "myst_parser", "sphinx_design", "furo", "sphinx_copybutton", "sphinx_click")
+SPHINX = (
+    *("sphinx", "myst_parser", "sphinx_design", "furo", "sphinx_copybutton", "sphinx_click"),
+    *("sphinxcontrib.katex", "py_mini_racer"),
+)
 LANGUAGES = {"en": "en", "zh": "zh_CN", "vi": "vi"}  # as Sphinx calls them
 MARK = ".d2l-rmsprop-site"  # a file in what this command built
 AT_ONCE = 2  # processes

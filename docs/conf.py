@@ -1,6 +1,7 @@
 """Sphinx's settings for the site, which ``docs/build.py`` builds once for each language."""
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from sphinx.transforms import SphinxTransform
 import d2l_rmsprop
 from d2l_rmsprop.backend import BACKENDS
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for the extensions formulas and languages
+
 TITLES = {
     "en": "RMSProp in Six Frameworks",
     "zh_CN": "六个框架中的RMSProp",
@@ -20,8 +24,11 @@ TITLES = {
 }
 
 project = "d2l-rmsprop"
+copyright = "2026, the d2l_rmsprop authors: code MIT, text CC BY-SA 4.0"
 version = release = d2l_rmsprop.__version__
 extensions = [
+    "formulas",
+    "languages",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
@@ -43,9 +50,16 @@ add_module_names = False  # a chapter calls them d2l.NAME
 copybutton_selector = "div:not(.output) > div.highlight > pre"
 
 html_theme = "furo"
+html_theme_options = {"announcement": "languages"}  # what stands there: _templates/page.html
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"data-frameworks": " ".join(BACKENDS)})]
 templates_path = ["_templates"]
+locale_dirs = [str(HERE / "locale")]
 html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
 

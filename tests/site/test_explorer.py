@@ -4,7 +4,6 @@ import cmath
 import json
 import math
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +19,6 @@ ALL = "gd=1&momentum=1&adagrad=1&adam=1"
 NOT_A_NUMBER = re.compile(r"NaN|Infinity|undefined|null|\[object")
 
 pytestmark = pytest.mark.site
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("no browser: chromium is not on the PATH")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
