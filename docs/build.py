@@ -27,7 +27,7 @@ from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 DOCS = Path(__file__).parent
 INSTALL = "python -m pip install -e '.[all,site]'"
@@ -56,24 +56,26 @@ MARK = ".d2l-rmsprop-site"  # a file in what this command built
 AT_ONCE = 2  # processes
 
 
+Run = tuple[str, str, str]  # a chapter's name, its language and the framework
+
+
 class Chapter(NamedTuple):
-    """One chapter or exercise in one language."""
+    """One chapter or exercise in one language; ``have``: the frameworks that it has code for."""
 
     name: str
     language: str
     path: Path
     exercise: bool
+    text: str
+    have: list[str]
 
     @property
     def page(self) -> str:
         return f"exercises/{self.name}" if self.exercise else self.name
 
-    def read(self) -> str:
-        return notebook.read(self.path)
-
     def code(self, backend: str) -> list[str]:
         """Return the code that a framework runs."""
-        cells = notebook.convert(self.read(), backend, file=str(self.path)).notebook.cells
+        cells = notebook.convert(self.text, backend, file=str(self.path)).notebook.cells
         return [cell.source for cell in cells if cell.cell_type == "code"]
 
 
@@ -86,7 +88,7 @@ class Job(NamedTuple):
 
 
 class Executed(NamedTuple):
-    """What became of a chapter on a framework."""
+    """What a run put out, and what stopped it."""
 
     notebook: nbformat.NotebookNode
     failure: ChapterError | None = None
@@ -162,17 +164,12 @@ class Site:
         self.screen = console(stderr=True)
         self.start = time.monotonic()
         self.failed: list[str] = []
+        self.chapters = list(read_chapters(source))
+        self.english = {c.name: c for c in self.chapters if c.language == "en"}
         self.left_out = broken(backends)
         self.backends = [name for name in backends if name not in self.left_out]
         for why in self.left_out.values():
             self.say(f"left out: {why}")
-        self.chapters = [
-            Chapter(name, language, path, path.parents[1].name == "exercises")
-            for name, languages in chapters(source).items()
-            for language, path in languages.items()
-            if language in LANGUAGES
-        ]
-        self.english = {c.name: c for c in self.chapters if c.language == "en"}
 
     def say(self, words: str) -> None:
         self.screen.print(f"{time.monotonic() - self.start:5.0f} s  {words}", markup=False)
@@ -185,18 +182,17 @@ class Site:
         new = self.work / "site"
         self.run_sphinx(new)
         notebooks = self.write_notebooks(new)
-        if (explorer := DOCS / "explorer.html").is_file():
-            shutil.copy(explorer, new)
+        shutil.copy(DOCS / "explorer.html", new)
         if dead := list(dead_links(new)):
             raise click.ClickException("\n".join([*dead, self.no_site(len(dead), "dead link")]))
         (new / MARK).touch()
         replace(self.output, new)
         for sentence in self.failed:
             self.screen.print(sentence, markup=False)
-        files = [path for path in self.output.rglob("*") if path.is_file()]
-        pages = sum(path.suffix == ".html" for path in files)
-        size = sum(path.stat().st_size for path in files) / 1e6
-        click.echo(f"{self.output}: {pages} pages, {notebooks} notebooks, {size:.1f} MB")
+        made = [path for path in self.output.rglob("*") if path.is_file()]
+        count = sum(path.suffix == ".html" for path in made)
+        size = sum(path.stat().st_size for path in made) / 1e6
+        click.echo(f"{self.output}: {count} pages, {notebooks} notebooks, {size:.1f} MB")
         return self.failed
 
     def no_site(self, count: int, what: str) -> str:
@@ -228,126 +224,150 @@ class Site:
             for process in running.values():
                 process.terminate()  # a notebook's process ends its kernel
             for process in running.values():
-                process.wait()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
     # executing
 
-    def execute(self) -> dict[tuple[str, str, str], Executed]:
-        """Return what each chapter puts out, by its name, language and framework.
+    def execute(self) -> dict[Run, Executed]:
+        """Return what every chapter puts out on every framework.
 
         A translation with the same code has what the English chapter puts out. The picture of
         ``compare`` is drawn along the way.
         """
-        found: dict[tuple[str, str, str], Executed] = {}
-        same: dict[tuple[str, str, str], tuple[str, str, str]] = {}
-        jobs: list[Job] = []
-        kept: list[tuple[tuple[str, str, str], Path, Path]] = []  # what, chapter's copy, cache
+        found: dict[Run, Executed] = {}
+        same: dict[Run, Run] = {}
+        runs: list[tuple[Run, Chapter, Path]] = []  # with the place where its notebook is kept
         for chapter in sorted(self.chapters, key=lambda c: c.language != "en"):
-            if chapter.exercise:
-                continue
-            for backend in self.of(chapter):
-                what = (chapter.name, chapter.language, backend)
+            for backend in self.run_on(chapter):
+                run = (chapter.name, chapter.language, backend)
                 code = chapter.code(backend)
                 english = self.english.get(chapter.name, chapter)
+                kept = self.kept / f"{'.'.join(run)}.{key(code)}.ipynb"
                 if english is not chapter and code == english.code(backend):
-                    same[what] = (chapter.name, "en", backend)
-                    continue
-                cache = self.kept / f"{'.'.join(what)}.{key(code)}.ipynb"
-                if cache.is_file():
-                    found[what] = Executed(nbformat.read(cache, 4))
-                    continue
-                copy = self.work / "run" / ".".join(what) / chapter.path.name
-                copy.parent.mkdir(parents=True)
-                shutil.copy(chapter.path, copy)
-                command = [sys.executable, "-m", "d2l_rmsprop", "notebook", copy, "--execute"]
-                command += ["--backend", backend, "-o", copy.with_suffix(".ipynb")]
-                jobs.append(Job(f"executed {' '.join(what)}", command, copy.parent / "said"))
-                kept.append((what, copy, cache))
+                    same[run] = (chapter.name, "en", backend)
+                elif kept.is_file():
+                    found[run] = Executed(nbformat.read(kept, 4))
+                else:
+                    runs.append((run, chapter, kept))
+        *jobs, compare = [*(self.job(run, chapter) for run, chapter, _ in runs), self.compare()]
+        for number, ended in self.run([*jobs, compare]):
+            if number == len(runs):
+                self.drawn(ended, compare.said)
+                continue
+            run, chapter, kept = runs[number]
+            found[run] = self.result(run, chapter, jobs[number].said)
+            if found[run].failure is None:
+                keep(self.place(run), kept)
+        return found | {run: found[english] for run, english in same.items()}
+
+    def place(self, run: Run) -> Path:
+        return self.work / "run" / ".".join(run) / "chapter.ipynb"
+
+    def job(self, run: Run, chapter: Chapter) -> Job:
+        """Execute a copy of a chapter, in a folder of its own."""
+        target = self.place(run)
+        target.parent.mkdir(parents=True)
+        copy = target.with_suffix(".md")
+        copy.write_text(chapter.text, "utf-8")
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "d2l_rmsprop",
+            "notebook",
+            copy,
+            "--execute",
+        ]
+        command += ["--backend", run[-1], "-o", target]
+        return Job(f"executed {' '.join(run)}", command, target.with_suffix(".txt"))
+
+    def result(self, run: Run, chapter: Chapter, said: Path) -> Executed:
+        target = self.place(run)
+        if target.is_file():
+            return Executed(nbformat.read(target, 4))
+        copy, stopped = target.with_suffix(".md"), target.with_suffix(".failed.ipynb")
+        text = said.read_text("utf-8", "replace")
+        found = re.search(rf"^{re.escape(str(copy))}:(\d+): (.+)$", text, re.M)
+        if not found or not stopped.is_file():
+            raise click.ClickException(f"{' '.join(run)}: {last_line(said)}")
+        failure = ChapterError(str(chapter.path), int(found[1]), found[2].partition("; the out")[0])
+        self.failed.append(f"{failure} ({pages.label(run[-1])})")
+        return Executed(nbformat.read(stopped, 4), failure)
+
+    def compare(self) -> Job:
         figure = self.work / "compare.svg"
-        command = [sys.executable, "-m", "d2l_rmsprop", "compare", "--figure", figure]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "d2l_rmsprop",
+            "compare",
+            "--figure",
+            figure,
+        ]
         for backend in self.backends:
             command += ["--backend", backend]
-        jobs.append(Job("drew compare", command, self.work / "compare.txt"))
-        for number, code in self.run(jobs):
-            if number == len(kept):
-                if not figure.is_file():
-                    raise click.ClickException(last_line(jobs[number].said))
-                if code:
-                    self.failed.append(f"compare: {last_line(jobs[number].said)}")
-                continue
-            what, copy, cache = kept[number]
-            found[what] = self.result(what, copy, jobs[number].said)
-            if found[what].failure is None:
-                keep(copy.with_suffix(".ipynb"), cache)
-        return found | {what: found[english] for what, english in same.items()}
+        return Job("drew compare", command, figure.with_suffix(".txt"))
 
-    def of(self, chapter: Chapter) -> list[str]:
-        """Return the frameworks that have a notebook of a chapter."""
-        have = notebook.backends_of(chapter.read(), str(chapter.path))
-        return [backend for backend in BACKENDS if backend in have and backend in self.backends]
+    def drawn(self, code: int, said: Path) -> None:
+        if not said.with_suffix(".svg").is_file():
+            raise click.ClickException(f"compare drew nothing: {last_line(said)}")
+        if code:
+            self.failed.append(f"compare: {last_line(said)}")
+
+    def run_on(self, chapter: Chapter) -> list[str]:
+        """Return the frameworks that execute a chapter."""
+        return [] if chapter.exercise else [b for b in self.backends if b in chapter.have]
 
     def shown(self, chapter: Chapter) -> list[str]:
         """Return the frameworks of a page: all that it has code for, where none is installed."""
-        return self.of(chapter) or notebook.backends_of(chapter.read(), str(chapter.path))
-
-    def result(self, what: tuple[str, str, str], copy: Path, said: Path) -> Executed:
-        target = copy.with_suffix(".ipynb")
-        if target.is_file():
-            return Executed(nbformat.read(target, 4))
-        text = said.read_text("utf-8", "replace")
-        found = re.search(rf"^{re.escape(str(copy))}:(\d+): (.+)$", text, re.M)
-        stopped = target.with_suffix(".failed.ipynb")
-        if not found or not stopped.is_file():
-            raise click.ClickException(f"{' '.join(what)}: {last_line(said)}")
-        name, language, backend = what
-        path = next(c.path for c in self.chapters if (c.name, c.language) == (name, language))
-        failure = ChapterError(str(path), int(found[1]), found[2])
-        self.failed.append(f"{failure} ({pages.label(backend)})")
-        return Executed(nbformat.read(stopped, 4), failure)
+        return [name for name in self.backends if name in chapter.have] or chapter.have
 
     # Sphinx
 
-    def write_sources(self, language: str, executed: dict[tuple[str, str, str], Executed]) -> None:
+    def write_sources(self, language: str, executed: dict[Run, Executed]) -> None:
         """Write what Sphinx makes a language's pages from."""
         folder = self.work / "source" / language
         shutil.copytree(self.own_pages / language, folder)
         (folder / "_pictures").mkdir()
-        shutil.copy(self.work / "compare.svg", folder / "_pictures")
+        picture = (self.work / "compare.svg").read_text("utf-8")
+        (folder / "_pictures" / "compare.svg").write_text(pages.clean(picture), "utf-8")
         ids = {}
         for path in folder.rglob("*.md"):
             name = path.relative_to(folder)
             titles = pages.headings(path.read_text("utf-8"))
-            english = self.own_pages / "en" / name
-            if english.is_file():
-                theirs = pages.headings(english.read_text("utf-8"))
+            original = self.own_pages / "en" / name
+            if original.is_file():
+                theirs = pages.headings(original.read_text("utf-8"))
                 titles = theirs if len(theirs) == len(titles) else titles
             ids[name.with_suffix("").as_posix()] = pages.slugs(titles)
         for chapter in self.chapters:
             if chapter.language != language:
                 continue
             english = self.english.get(chapter.name, chapter)
-            sections = pages.section_ids(english.read(), str(english.path))
+            sections = pages.section_ids(english.text, str(english.path))
             runs = {
                 backend: executed.get((chapter.name, language, backend))
                 for backend in self.shown(chapter)
             }
-            have = notebook.backends_of(chapter.read(), str(chapter.path))
+            target = folder / f"{chapter.page}.md"
+            target.parent.mkdir(exist_ok=True)
             page = pages.page(
-                chapter.read(),
+                chapter.text,
                 {backend: run.notebook if run else None for backend, run in runs.items()},
                 chapter.name,
                 language=language,
                 file=str(chapter.path),
                 ids=sections,
                 failures={b: run.failure for b, run in runs.items() if run and run.failure},
-                left_out={name: why for name, why in self.left_out.items() if name in have},
+                left_out={b: why for b, why in self.left_out.items() if b in chapter.have},
                 downloads="../notebooks" if chapter.exercise else "notebooks",
+                folder=quote(os.path.relpath(chapter.path.parent, target.parent)),
             )
-            target = folder / f"{chapter.page}.md"
-            target.parent.mkdir(exist_ok=True)
             target.write_text(page.text, "utf-8")
-            for name, content in page.pictures.items():
-                (target.parent / name).write_bytes(content)
+            for file, content in page.pictures.items():
+                (target.parent / file).write_bytes(content)
             ids[chapter.page] = sections
         (folder / "section_ids.json").write_text(json.dumps(ids))
 
@@ -356,7 +376,16 @@ class Site:
         jobs = []
         for language, name in LANGUAGES.items():
             target = new if language == "en" else new / language
-            command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
+            command: list[str | Path] = [
+                sys.executable,
+                "-m",
+                "sphinx",
+                "-b",
+                "html",
+                "-q",
+                "-W",
+                "--keep-going",
+            ]
             command += ["-c", DOCS, "-D", f"language={name}", "-d", self.work / "trees" / language]
             command += [self.work / "source" / language, target]
             jobs.append(Job(f"built {language}", command, self.work / f"{language}.txt"))
@@ -388,6 +417,17 @@ class Site:
         return count
 
 
+def read_chapters(source: Path) -> Iterator[Chapter]:
+    """Give the chapters and exercises of a folder, each in its languages."""
+    for name, languages in chapters(source).items():
+        for language, path in languages.items():
+            if language in LANGUAGES:
+                text = notebook.read(path)
+                have = notebook.backends_of(text, str(path))
+                exercise = path.parents[1].name == "exercises"
+                yield Chapter(name, language, path, exercise, text, have)
+
+
 def key(code: Sequence[str]) -> str:
     """Return what tells whether code puts out the same: it, the package, and all that it uses."""
     package = Path(notebook.__file__).parents[1]
@@ -417,13 +457,14 @@ def last_line(path: Path) -> str:
 
 def replace(output: Path, new: Path) -> None:
     """Put a folder in the place of another, or leave that as it was."""
-    old = new.with_name("old")
-    if output.exists():
-        output.rename(old)  # which goes with the folder of the build
+    old = new.with_name("old")  # which goes with the folder of the build
     try:
+        if output.exists():
+            output.rename(old)
         new.rename(output)
-    except OSError:
-        old.rename(output)
+    except BaseException:
+        if old.exists() and not output.exists():
+            old.rename(output)
         raise
 
 

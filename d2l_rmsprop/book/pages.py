@@ -101,6 +101,7 @@ def page(
     failures: Mapping[str, ChapterError] | None = None,
     left_out: Mapping[str, str] | None = None,
     downloads: str = "notebooks",
+    folder: str = "",
 ) -> Page:
     """Return a chapter's page. The same arguments give the same bytes.
 
@@ -115,6 +116,7 @@ def page(
         failures: what stopped a framework's notebook.
         left_out: why a framework for which there is code has no notebook.
         downloads: the folder of the notebooks, as the page sees it.
+        folder: the chapter's folder as the page sees it, for its pictures.
 
     Raises:
         ChapterError: the source is malformed.
@@ -128,6 +130,7 @@ def page(
         failures=failures or {},
         left_out=left_out or {},
         downloads=downloads,
+        folder=folder,
     ).page()
 
 
@@ -221,10 +224,11 @@ class _Page:
         failures: Mapping[str, ChapterError],
         left_out: Mapping[str, str],
         downloads: str,
+        folder: str,
     ) -> None:
         self.chapter, self.notebooks, self.name = chapter, notebooks, name
         self.words, self.failures = WORDS[language], failures
-        self.left_out, self.downloads = left_out, downloads
+        self.left_out, self.downloads, self.folder = left_out, downloads, folder
         self.backends = list(notebooks)
         sections = {s.key: id for s, id in zip(_sections(chapter), ids, strict=False) if s.key}
         self.references = {}
@@ -360,7 +364,7 @@ class _Page:
         self, data: str, suffix: str, backend: str, seen: list[list[str]], place: int
     ) -> str:
         """Return the file of a picture, another framework's if the eye sees no difference."""
-        content = _clean(data).encode() if suffix == "svg" else base64.b64decode(data)
+        content = clean(data).encode() if suffix == "svg" else base64.b64decode(data)
         for file in seen[place]:
             if file.endswith(suffix) and same_picture(self.pictures[file], content):
                 return file
@@ -383,7 +387,7 @@ class _Page:
             else:
                 if not shared:  # a tab has no sections
                     text = HEADING.sub(r"**\1**\n", text)
-                text = self.references[backend].resolve(text, "")
+                text = self.references[backend].resolve(text, self.folder)
             if text.strip() and block.remark:
                 text = quote(text, block.remark.title)
             found[backend] = [text.strip("\n")] if text.strip() else []
@@ -463,7 +467,7 @@ def _text(text: str, classes: str) -> str:
     return fence("`", f"{{code-block}} text\n:class: {classes.strip()}\n", text)
 
 
-def _clean(svg: str) -> str:
+def clean(svg: str) -> str:
     """Return a picture without what differs from run to run."""
     names: dict[str, str] = {}
     for name in RANDOM_ID.findall(svg):

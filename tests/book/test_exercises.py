@@ -11,7 +11,7 @@ import pytest
 from conftest import framework
 
 from d2l_rmsprop.backend import BACKENDS
-from d2l_rmsprop.book.notebook import build
+from d2l_rmsprop.book.notebook import build, convert
 from d2l_rmsprop.book.source import cells
 
 EXERCISES = Path(__file__).parents[2] / "chapters" / "exercises"
@@ -113,6 +113,9 @@ def test_students_get_neither_answers_nor_hidden_tests(tmp_path, language):
         assert answers and set(answers) == {"YOUR ANSWER HERE"}
         kept = [(a, b) for a, b in zip(now, before, strict=True) if "nbgrader" not in b.metadata]
         assert kept and all(a.source == b.source for a, b in kept)
+        source = (EXERCISES / language / f"{path.stem}.md").read_text("utf-8")
+        ours = convert(source, "numpy", student=True)
+        assert [cell.source for cell in now] == [cell.source for cell in ours.notebook.cells]
 
 
 WRONG = {  # in which notebook: what is changed in the worked answer, the test that says so, how

@@ -295,6 +295,7 @@ SCHEDULERS = [
 
 NOTEBOOKS = [
     ("notebook writes", CHAPTER, f"{NOTEBOOK}", 0, "a.numpy.ipynb", "a.numpy.ipynb"),
+    ("a student's notebook is not run", CHAPTER, f"{NOTEBOOK} --student --execute", 2, "drop --execute", ""),
     ("no chapter", "", "notebook --backend numpy", 2, "name a chapter", ""),
     ("a chapter that is not there", "", NOTEBOOK, 2, "there is no file 'a.md'", ""),
     ("no framework", CHAPTER, "notebook a.md", 2, "choose a framework", ""),

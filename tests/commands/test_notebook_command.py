@@ -82,6 +82,17 @@ def test_a_name_is_the_packages_and_a_path_the_readers(work):
         assert sources("mine.ipynb") == ["mine"]
 
 
+def test_a_student_gets_an_exercise_without_its_answers(work):
+    assert run("1-write-rmsprop", "--backend", "torch", "--student").exit_code == 0
+    assert run("1-write-rmsprop", "--backend", "torch", "-o", "full").exit_code == 0
+    theirs, full = (
+        sources("1-write-rmsprop.torch.ipynb"),
+        sources("full/1-write-rmsprop.torch.ipynb"),
+    )
+    assert len(theirs) == len(full) and "BEGIN SOLUTION" in str(full)
+    assert "YOUR ANSWER HERE" in theirs and "SOLUTION" not in str(theirs)
+
+
 def test_a_chapter_of_the_package_runs_in_the_notebooks_folder(work, monkeypatch):
     chapter = write(work / "package" / "chapters" / "en" / "one.md", cell("open('made', 'w')"))
     monkeypatch.setattr("d2l_rmsprop.book.chapters.FOLDER", chapter.parents[1])
