@@ -11,7 +11,8 @@ import pytest
 
 from d2l_rmsprop import numpy as d2l
 
-PAGE = (Path(__file__).parents[2] / "docs" / "explorer.html").as_uri()
+SOURCE = Path(__file__).parents[2] / "docs" / "explorer.html"
+PAGE = SOURCE.as_uri()
 LANGUAGES = ("en", "zh", "vi")
 PRESETS = ("valley", "turned", "cycle", "signs", "eps")
 PROBLEMS = ("valley", "rosenbrock", "reddi")
@@ -400,6 +401,20 @@ def test_languages_switch_and_keep_the_settings(open_explorer):
         page = open_explorer(f"?lang={nonsense}")
         assert page.evaluate("document.documentElement.lang") == "en"
         assert page.title() == "RMSProp in the plane"
+
+
+def test_the_site_has_the_page_and_the_way_back(open_page, site):
+    assert (site / "explorer.html").read_bytes() == SOURCE.read_bytes()
+    for name, language in [("中文", "zh"), ("Tiếng Việt", "vi"), ("English", "en")]:
+        page = open_page("explorer.html?lang=nonsense#gamma=0.5")
+        page.evaluate("window.same = true")
+        page.get_by_role("link", name=name).click()
+        page.wait_for_function("lang => document.documentElement.lang === lang", arg=language)
+        assert f"explorer.html?lang={language}#" in page.evaluate("location.href")
+        assert page.evaluate("window.same") and state(page)["gamma"] == 0.5
+        page.locator("#chapters").click()
+        page.wait_for_url("**/index.html")
+        assert page.evaluate("document.documentElement.lang").startswith(language)
 
 
 # dragging, and stepping
