@@ -25,7 +25,6 @@ def apply_in_blocks(
     if x.size <= BLOCK or "raise" in np.geterr().values():
         x[...], s[...] = update(x, s, g, *numbers)  # an error comes before anything is written
         return
-    _keep_blocks()
     seen: set[str] = set()  # one warning when all is written, however many blocks there are
     collect: dict[str, Any] = {
         kind: "call" if how == "warn" else how for kind, how in np.geterr().items()
@@ -67,16 +66,6 @@ def _in_the_wider(
     update: Rule, x: np.ndarray, s: np.ndarray, g: np.ndarray, *numbers: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     return update(*widened(x, s, g), *numbers)
-
-
-@functools.cache
-def _keep_blocks() -> None:
-    """Let the C library keep a freed block for the next one, not give it back to the system.
-
-    glibc learns what is worth keeping from the largest array freed so far; without this a step
-    spends half of its time on pages that it has just given back (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    np.empty(16 * BLOCK, np.float64)
 
 
 def memory(address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -25,6 +25,11 @@ NOTHING_APPLIED = (
     "d2l.compile compiles what an optimizer hands to d2l.apply(update, params, states, lr), and "
     "it hands nothing"
 )
+# Let the C library keep what a step frees for the next one: glibc learns what is worth keeping from
+# the largest array freed so far, and a step may spend half of its time on pages that it has just
+# given back to the system (mallopt(3), M_MMAP_THRESHOLD).
+np.empty(2**24, np.uint8)
+
 UPDATES = 64  # that are remembered
 VARIANTS = 8  # of one code that are compiled: a number that changes at each step is no constant
 
