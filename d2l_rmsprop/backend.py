@@ -230,7 +230,8 @@ def _check_one(backend: Any, i: int, params: Sequence[Array], states: Sequence[A
                 f"{name} is of {_name(a.dtype)}, which cannot hold a step of RMSProp; make it of "
                 "floats of 16 bits or more, or of a complex number's real and imaginary parts."
             )
-        if obstacle := backend.obstacle(a):
+        obstacle = backend.obstacle(a)
+        if obstacle:
             raise ValueError(f"{name} {obstacle}.")
     if s is getattr(x, "value", None):
         raise ValueError(f"states[{i}] is the array of params[{i}]; give it a state of its own.")
@@ -278,7 +279,8 @@ def _check_identities(backend: Any, params: Sequence[Array], states: Sequence[Ar
     seen: dict[int, str] = {}
     for name, arrays in ("params", params), ("states", states):
         for i, a in enumerate(arrays):
-            first = seen.setdefault(backend.identity(a) or id(a), this := f"{name}[{i}]")
+            this = f"{name}[{i}]"
+            first = seen.setdefault(backend.identity(a) or id(a), this)
             if first != this:
                 raise ValueError(
                     f"{first} and {this} are one array; list each parameter once, and give each "
@@ -429,7 +431,8 @@ def _number(hyperparams: Mapping[str, Any], key: str, high: float = sys.float_in
         try:  # an array of one number counts as that number
             number = (value if hasattr(value, "item") else as_numpy(value)).item()
         except Exception:
-            if "float" in (name := _name(value.dtype)) or "int" in name:
+            name = _name(value.dtype)
+            if "float" in name or "int" in name:
                 return value  # it is traced and has no value yet; the framework computes with it
     is_number = isinstance(number, Real) and not isinstance(number, bool)
     if is_number and 0 <= number <= high:
