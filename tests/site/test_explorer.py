@@ -1,6 +1,7 @@
 """docs/explorer.html: its numbers are the package's, and everything on it works and is said."""
 
 import cmath
+import itertools
 import json
 import math
 import re
@@ -752,6 +753,42 @@ def test_axe_finds_nothing(open_explorer, language, width, scheme):
     settled(page)
     violations = axe.run(page).response["violations"]
     assert [(v["id"], [n["html"][:90] for n in v["nodes"]]) for v in violations] == []
+
+
+# what protanopes, deuteranopes and tritanopes see: Machado, Oliveira and Fernandes (2009)
+SIGHT = {
+    "all": np.eye(3),
+    "no red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+def cielab(light):
+    to_xyz = [[0.4124, 0.3576, 0.1805], LUMINANCE, [0.0193, 0.1192, 0.9505]]
+    ratios = to_xyz @ np.clip(light, 0, 1) / [0.9505, 1, 1.089]
+    x, y, z = np.where(ratios > 0.008856, np.cbrt(ratios), 7.787 * ratios + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_hold_for_colour_blind_readers(open_explorer, scheme):
+    page = open_explorer(color_scheme=scheme)
+    names = ["paper", *LEARNING_RATES]
+    texts = page.evaluate(
+        "names => names.map(n => getComputedStyle(document.body).getPropertyValue('--' + n))", names
+    )
+    digits = [re.sub("(.)", r"\1\1", v[1:]) if len(v) == 4 else v[1:] for v in texts]
+    srgb = np.array([list(bytes.fromhex(v)) for v in digits]) / 255
+    paper, *lights = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    for light in lights:
+        dim, bright = sorted([paper @ LUMINANCE, light @ LUMINANCE])
+        assert (bright + 0.05) / (dim + 0.05) >= 3
+    for matrix in SIGHT.values():
+        seen = [cielab(matrix @ light) for light in lights]
+        for a, b in itertools.combinations(seen, 2):
+            assert np.linalg.norm(a - b) > 15
 
 
 def test_pictures_say_what_they_show(page):
