@@ -107,10 +107,16 @@ def _operator(operation: Callable) -> Callable:
     def operate(*args: Any) -> Any:
         arrays = [a for a in args if tf.is_tensor(a)]
         dtype = arrays[0].dtype if arrays else tf.float64
-        result = operation(*(tf.cast(getattr(a, "value", a), dtype) for a in args))
+        result = operation(*(_as_type(a, dtype) for a in args))
         return result if arrays else Number(result)
 
     return operate
+
+
+def _as_type(a: Any, dtype: Any) -> Array:
+    if isinstance(a, Number) or tf.is_tensor(a):
+        return tf.cast(getattr(a, "value", a), dtype)
+    return tf.convert_to_tensor(a, dtype)  # tf.cast would make it float32 first
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow"):

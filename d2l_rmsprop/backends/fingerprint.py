@@ -18,7 +18,7 @@ OURS = __name__.partition(".")[0]
 LIBRARIES = {"math", "cmath", "operator", "jaxlib", *BACKENDS}  # what they offer stays as it is
 VALUES = {bool, int, float, complex, str, bytes, type(None), type(...)}
 DTYPES = {"dtype", "datatype", "vartype"}  # how libraries call the type of float32
-PURE = {"abs", "bool", "complex", "dict", "divmod", "enumerate", "float", "int", "list", "max"}
+PURE = {"abs", "bool", "complex", "divmod", "enumerate", "float", "int", "list", "max"}
 PURE |= {"min", "pow", "range", "reversed", "round", "slice", "sum", "tuple", "zip"}
 EFFECTS = {
     "STORE_GLOBAL": "changes a global",
@@ -28,6 +28,15 @@ EFFECTS = {
     "IMPORT_NAME": "imports inside",
     "RAISE_VARARGS": "raises errors of its own",
 }
+# a number that is traced is another object, though equal
+EFFECTS |= dict.fromkeys(
+    ("BUILD_MAP", "BUILD_CONST_KEY_MAP", "BUILD_SET", "MAP_ADD", "SET_ADD"),
+    "has a dict or a set, where a traced number is not found",
+)
+EFFECTS |= dict.fromkeys(
+    ("FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC"),
+    "makes text, where a traced number is another one",
+)
 RANDOM = re.compile("rand|normal|uniform|bernoulli|dropout|poisson|print|callback")
 SHAPE = {"shape", "ndim", "size", "numel", "nelement", "nbytes", "dim", "rank"}
 
@@ -198,6 +207,8 @@ def _reads(code: CodeType) -> tuple[Sequence[str], Sequence[str], str]:
             objection = EFFECTS[operation]
         elif operation == "STORE_DEREF" and name in code.co_freevars:
             objection = f"changes {name}"
+        elif isinstance(name, frozenset):
+            objection = EFFECTS["BUILD_SET"]
         elif isinstance(name, CodeType):  # a function inside
             inner_names, inner_attributes, inner_objection = _reads(name)
             names |= dict.fromkeys(inner_names)

@@ -191,6 +191,26 @@ def test_only_so_many_updates_are_remembered(d2l, monkeypatch):
     assert len(compiling._updates) == 3
 
 
+COMPUTING = {
+    "a look-up": lambda d2l: lambda x, s, g, lr: (x - {0.1: 3.0, 0.2: 5.0}.get(lr, 2.0) * g, s),
+    "a set": lambda d2l: lambda x, s, g, lr: (x - (3.0 if lr in {0.1, 0.5} else 2.0) * g, s),
+    "a branch": lambda d2l: lambda x, s, g, lr: (x - 3.0 * g if lr < 0.15 else x - g, s),
+    "large numbers": lambda d2l: lambda x, s, g, lr: (x - (lr * 1e-40) * 1e40 * 30.0 * g, s),
+    "small differences": lambda d2l: (
+        lambda x, s, g, lr: (x - (lr - 0.09999999) * 3e8 * g, s)  # float32's 0.1 is 1.5e-9 away
+    ),
+    "powers": lambda d2l: lambda x, s, g, lr: (x - 300.0 * lr**2 * g, s),
+    "whole numbers": lambda d2l: lambda x, s, g, lr: (x - int(lr * 30) * g, s),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*runs as it is")
+@pytest.mark.parametrize("kind", COMPUTING)
+def test_what_an_update_computes_of_numbers_is_what_python_does(d2l, kind):
+    x, _ = take_steps(d2l, d2l.compile(optimizer_of(d2l, COMPUTING[kind](d2l))))
+    np.testing.assert_allclose(x, 1 - 3 * GRADIENT, rtol=1e-5, atol=1e-5)
+
+
 # elementwise only
 
 
@@ -429,6 +449,11 @@ def test_tensorflow_says_nothing_of_steps_that_are_traced_again():
         (lambda x: print(x), "calls print"),
         (lambda x: len(x), "calls len"),
         (lambda x: isinstance(x, float), "calls isinstance"),
+        (lambda x, lr: x * {0.1: 1.0, 0.2: 5.0}.get(lr, 2.0), "has a dict or a set"),
+        (lambda x, lr: x * (lr in {0.1, 0.2}), "has a dict or a set"),
+        (lambda x, lr: x * len({lr, 0.1}), "has a dict or a set|calls len"),
+        (lambda x, lr: x * dict([(0.1, 2.0)])[lr], "calls dict"),  # noqa: C406
+        (lambda x, lr: x * (f"{lr}" == "0.1"), "makes text"),
         (lambda x: x * RULE.k, "reads RULE"),
         (lambda x: x * Rule.k, "reads Rule"),
         (functools.partial(scaled, k=[1]), "reads k, a list"),
