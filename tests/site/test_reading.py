@@ -216,6 +216,29 @@ def test_the_notebooks_to_take_along_are_the_package_s_own(open_page, site, tmp_
         assert link.read_bytes() == (tmp_path / link.name).read_bytes()
 
 
+def test_a_title_has_its_formulas_as_they_are_shown(site, path):
+    title = re.search("<title>(.*?)</title>", (site / path).read_text("utf-8"))[1]
+    assert "\\" not in title
+    if path.endswith("3-gamma.html"):
+        assert title.count("γ") == 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values())
+def test_no_line_begins_with_the_full_stop_after_a_formula(open_page, folder):
+    page = open_page(f"{folder}rmsprop.html", **PHONE)
+    places = page.eval_on_selector_all(
+        ".formula",
+        """all => all.map(formula => {
+          const stop = document.createRange();
+          stop.selectNode(formula.lastChild);
+          const bases = formula.querySelectorAll(".base");
+          const last = bases[bases.length - 1].getBoundingClientRect();
+          return last.right <= stop.getBoundingClientRect().left + 1;
+        })""",
+    )
+    assert len(places) > 20 and all(places)
+
+
 def test_the_fonts_of_formulas_are_those_of_the_katex_that_sets_them():
     css = (Path(__file__).parents[2] / "docs/_static/katex/katex.min.css").read_text("utf-8")
     assert f'content:"{sphinxcontrib_katex.katex_version}"' in css
