@@ -61,7 +61,8 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 # what Matplotlib names anew in each picture, and what it writes about itself
 RANDOM_ID = re.compile(r'\bid="([a-z]+[0-9a-f]{10})"')
 ABOUT = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", re.S)
-ANSI = re.compile(r"\x1b\[[\d;]*m")
+# colours, and where a warning's cell lay while it ran
+NOISE = re.compile(r"\x1b\[[\d;]*m|^\S*ipykernel_\d+\S*\.py:\d+: ", re.M)
 HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.M)
 INFO = re.compile(r"^([ \t]*(?:`{3,}|~{3,}))[ \t]*\{?\.?([\w+-]+)[^\n`]*$", re.M)
 PICTURES = {"image/svg+xml": "svg", "image/png": "png"}  # the first that an output has
@@ -331,7 +332,7 @@ class _Page:
 
         def end_streams() -> None:
             for name, text in streams:
-                if text := ANSI.sub("", text).strip("\n"):
+                if text := NOISE.sub("", text).strip("\n"):
                     found.append(_text(text, f"output {name}"))
             streams.clear()
 
@@ -356,7 +357,7 @@ class _Page:
             elif "text/html" in data:
                 found.append(fence("`", "{raw} html", data["text/html"]))
             elif "text/plain" in data:
-                found.append(_text(ANSI.sub("", data["text/plain"]), "output"))
+                found.append(_text(NOISE.sub("", data["text/plain"]), "output"))
         end_streams()
         return found
 

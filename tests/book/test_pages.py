@@ -128,6 +128,13 @@ def test_a_stream_is_whole_however_it_came_and_has_no_colours():
     assert ":class: output stderr\n\nwhy\n```" in found
 
 
+def test_a_warning_is_the_same_wherever_its_cell_lay():
+    text = cell("#@tab all\n1")
+    said = [f"/tmp/ipykernel_{n}/{n}77.py:1: UserWarning: careful\n" for n in (12, 345)]
+    found = made(text, {"numpy": [[out(said[0])]], "jax": [[out(said[1])]]}).text
+    assert sets(found) == [] and "\n\nUserWarning: careful\n```" in found
+
+
 def test_one_framework_alone_needs_no_tabs_but_its_notebook():
     text = cell("#@tab numpy\na") + ":begin_tab:`numpy`\nb\n:end_tab:\n" + cell("#@tab jax\nc")
     assert outside(made(text, {"numpy": [[out("1")]]}).text).startswith("```python\na\n```")
