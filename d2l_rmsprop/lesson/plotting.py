@@ -43,7 +43,6 @@ def set_figsize(figsize: tuple[float, float] = (3.5, 2.5)) -> None:
 
 def _axes(figsize: tuple[float, float]) -> Any:
     """Return the axes to draw on, of a figure of this size where there is none yet."""
-    use_svg_display()
     with plt.rc_context({"figure.figsize": figsize}):
         return plt.gca()
 
@@ -86,6 +85,7 @@ def plot(
     X and Y are arrays of any framework or lists of numbers, or lists of such for several curves;
     one X serves all Y. Returns nothing, as the book's.
     """
+    use_svg_display()
     axes = axes or _axes(figsize)
     curves = [as_numpy(x) for x in _curves(X)]
     if Y is None:
@@ -333,6 +333,7 @@ def show_trace_2d(
     if np.shape(heights) != grid[0].shape:
         raise _unlike(heights, "f returned", f"the heights at {grid[0].shape} places")
     heights = as_numpy(heights)
+    use_svg_display()
     _axes(figsize)
     plt.contour(*grid, heights, colors="#1f77b4", linewidths=0.8)
     styles = itertools.cycle(_PATHS)

@@ -38,3 +38,4 @@ def test_a_chapter_runs(chapter, name, tmp_path):
     assert lines and max(map(len, lines)) <= 72  # no line is broken, or cut, on a printed page
     pictures = [o for o in outputs if any(kind.startswith("image/") for kind in o.get("data", {}))]
     assert len(pictures) == PICTURES[chapter.stem]
+    assert all("image/svg+xml" in picture.data for picture in pictures)  # sharp
