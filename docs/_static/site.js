@@ -67,9 +67,10 @@
     .querySelectorAll("pre, .katex-display, .table-wrapper")
     .forEach((element) => scrollers.observe(element));
 
-  // a search result tells a formula once, and not again in MathML
+  // a search result tells a formula once, and not again in MathML; from a disk it has no excerpt
   document.addEventListener("DOMContentLoaded", () => {
     if (typeof Search === "undefined") return;
+    if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
     const { htmlToText } = Search;
     Search.htmlToText = (html, anchor) =>
       htmlToText(html.replace(/<span class="katex-mathml">.*?<\/math><\/span>/gs, ""), anchor);
