@@ -21,7 +21,8 @@ A framework is a module of this package, with the same functions in the same ord
                         whether check has nothing against parameters and their states; it may say
                         no where they are unusual, and costs as little as it can
     passed(params, states)
-                        hears of those that sound did not know, and check has nothing against
+                        hears of those that sound did not know and check has nothing against;
+                        it may raise ValueError too
     obstacle(a)         what keeps an array from being changed in place, or ""
     missing_gradient(x) what to do about a parameter that has no gradient
     place(a)            where and how an array is kept, as far as the arrays of a step must agree

@@ -1,5 +1,6 @@
 """The chapter on NumPy, the small default. ``backend`` says what each name must do."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ class Variable(boxes.Variable):
 ndarray = np.ndarray
 TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, ndarray), (ndarray, np.generic, Variable)
 variable, identity = Variable, id
-missing_gradient, place, passed = run_backward, no_place, no_memory
+missing_gradient, place = run_backward, no_place
 
 
 def sound(params: Sequence, states: Sequence) -> bool:
@@ -80,8 +81,10 @@ def sound(params: Sequence, states: Sequence) -> bool:
         a, g = x.value, x.grad
         if type(s) is Variable:
             s = s.value
-        else:
+        elif s.base is None:
             boxed = False
+        else:  # it may be a view of another's memory, as a box's array is by hand alone
+            return False
         shape, dtype = a.shape, a.dtype
         if not (
             type(g) is ndarray is type(s)
@@ -98,6 +101,25 @@ def sound(params: Sequence, states: Sequence) -> bool:
         usual = dtype
     arrays = [*params, *states]
     return len(set(arrays if boxed else map(id, arrays))) == len(arrays)
+
+
+def passed(params: Sequence, states: Sequence) -> None:
+    """Refuse views that share memory, which a step would write to twice."""
+    names = [f"{name}[{i}]" for name in ("params", "states") for i in range(len(params))]
+    arrays = list(map(boxes.plain, [*params, *states]))
+    earlier: list[tuple[int, int]] = []  # where one ends, and its place
+    for low, high, i in sorted((*_bounds(a), i) for i, a in enumerate(arrays)):
+        earlier = [(end, j) for end, j in earlier if end > low]
+        for _, j in earlier:
+            if np.shares_memory(arrays[i], arrays[j]):
+                first, second = sorted((names[i], names[j]))
+                raise ValueError(f"{first} and {second} share their memory; make a copy of one.")
+        earlier.append((high, i))
+
+
+_bounds = (
+    getattr(np, "byte_bounds", None) or importlib.import_module("numpy.lib.array_utils").byte_bounds
+)  # its place from NumPy 2 on
 
 
 def obstacle(a: Any) -> str:

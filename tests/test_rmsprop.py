@@ -639,10 +639,112 @@ def test_two_names_of_one_tensor_are_one_parameter(name):
     assert_refused(d2l, False, x, s, [x], [x.detach()], "are one array")
 
 
+# what NumPy's views are cut from, and whether two of them share numbers
+VIEWS = {
+    "one array": (lambda b: (b[:2], b[:2]), True),
+    "neighbours that overlap": (lambda b: (b[:2], b[1:3]), True),
+    "halves": (lambda b: (b[:2], b[2:4]), False),
+    "columns": (lambda b: tuple(b.reshape(3, 2)[:2].T), False),
+    "backwards": (lambda b: (b[1::-1], b[5:3:-1]), False),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("kind", VIEWS)
+def test_numpy_steps_views_that_share_nothing(kind, compiled):
+    d2l = framework("numpy")
+    cut, share = VIEWS[kind]
+    (x, s), (y, _), buffer = sound_pair(d2l), sound_pair(d2l), np.zeros(6, np.float32)
+    first, second = cut(buffer)
+    if share:
+        assert_refused(d2l, compiled, x, s, [x, y], [first, second], "share their memory.*copy")
+    else:
+        (d2l.compile(d2l.rmsprop) if compiled else d2l.rmsprop)(
+            [x, y], [first, second], {"lr": 0.1, "gamma": 0.75}
+        )
+        expected = 0.25 * np.float32([9, 16])
+        np.testing.assert_allclose([first, second], [expected, expected])
+
+
+def test_numpy_takes_no_view_of_a_parameter_for_a_state():
+    d2l = framework("numpy")
+    x, s = sound_pair(d2l)
+    y, _ = sound_pair(d2l)
+    assert_refused(
+        d2l, False, x, s, [x, y], [s, y.value[::-1]], r"params\[1\] and states\[1\] share"
+    )
+
+
 def test_a_parameters_own_array_is_no_state():
     d2l = framework("numpy")
     x, s = sound_pair(d2l)
     assert_refused(d2l, False, x, s, [x], [x.value], "a state of its own")
+
+
+# what was sound at one step is looked at again at the next
+
+
+def another_type(d2l, x, s):
+    x.data = x.data.double()
+
+
+def made_to_share(d2l, x, s):
+    s.data = d2l.torch.zeros(1).expand(2)
+
+
+def resized(d2l, x, s):
+    s.data = d2l.torch.zeros(3)
+
+
+def one_memory(d2l, x, s):
+    s.data = x.data
+
+
+def locked(d2l, x, s):
+    s.value.flags.writeable = False
+
+
+def reshaped(d2l, x, s):
+    x.value.shape = 2, 1
+
+
+def another_array(d2l, x, s):
+    s.value = d2l.zeros(3)
+
+
+CHANGED = {
+    "another type": ("torch", another_type, "of float64, but its gradient of float32"),
+    "made to share": ("torch", made_to_share, "share their memory"),
+    "resized": ("torch", resized, r"states\[1\] has shape \(3,\)"),
+    "one memory": ("torch", one_memory, "are one array"),
+    "locked": ("numpy", locked, "read-only"),
+    "reshaped": ("numpy", reshaped, r"params\[1\] has shape \(2, 1\)"),
+    "another array of numpy": ("numpy", another_array, r"states\[1\] has shape \(3,\)"),
+    "another array of jax": ("jax", another_array, r"states\[1\] has shape \(3,\)"),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+@pytest.mark.parametrize("change", CHANGED)
+def test_what_changes_between_steps_is_seen(change, compiled):
+    name, change, words = CHANGED[change]
+    d2l = framework(name)
+    (x, s), (y, t) = sound_pair(d2l), sound_pair(d2l)
+    gradients = x.grad, y.grad
+    d2l.rmsprop([x, y], [s, t], {"lr": 0, "gamma": 1})  # changes nothing
+    x.grad, y.grad = gradients
+    assert d2l.sound([x, y], [s, t])
+    change(d2l, y, t)
+    assert_refused(d2l, compiled, x, s, [x, y], [s, t], words)
+
+
+def test_steps_after_the_first_are_known_to_be_sound(d2l):
+    (x, s), (y, t) = sound_pair(d2l), sound_pair(d2l)
+    params, states = [x, y], [s, t]
+    d2l.rmsprop(params, states, {"lr": 0.1, "gamma": 0.9})
+    if not d2l.__name__.endswith("mxnet"):  # where it stays
+        x.grad, y.grad = (sound_pair(d2l)[0].grad for _ in range(2))
+    assert d2l.sound(params, states)  # or each step would be looked at in full
 
 
 def test_an_error_of_ones_own_update_changes_nothing(d2l):
