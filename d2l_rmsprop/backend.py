@@ -168,7 +168,8 @@ def backend_of(params: Iterable[Array]) -> tuple[Any, list[Array]]:
         params = _listed(params, "params")
     if not params:
         return load("numpy"), params
-    backend = _framework(params[0])
+    kind: Any = type(params[0])
+    backend = _look_up(kind)
     if backend is None:
         raise _not_a_parameter(0, params[0])
     return backend, params

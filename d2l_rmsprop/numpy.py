@@ -1,10 +1,14 @@
 """The chapter on NumPy, the small default. ``backend`` says what each name must do."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+try:
+    from numpy.lib.array_utils import byte_bounds
+except ImportError:  # before NumPy 2
+    from numpy import byte_bounds
 
 from .backend import *
 from .backends import variable as boxes
@@ -108,18 +112,13 @@ def passed(params: Sequence, states: Sequence) -> None:
     names = [f"{name}[{i}]" for name in ("params", "states") for i in range(len(params))]
     arrays = list(map(boxes.plain, [*params, *states]))
     earlier: list[tuple[int, int]] = []  # where one ends, and its place
-    for low, high, i in sorted((*_bounds(a), i) for i, a in enumerate(arrays)):
+    for low, high, i in sorted((*byte_bounds(a), i) for i, a in enumerate(arrays)):
         earlier = [(end, j) for end, j in earlier if end > low]
         for _, j in earlier:
             if np.shares_memory(arrays[i], arrays[j]):
                 first, second = sorted((names[i], names[j]))
                 raise ValueError(f"{first} and {second} share their memory; make a copy of one.")
         earlier.append((high, i))
-
-
-_bounds = (
-    getattr(np, "byte_bounds", None) or importlib.import_module("numpy.lib.array_utils").byte_bounds
-)  # its place from NumPy 2 on
 
 
 def obstacle(a: Any) -> str:
