@@ -88,6 +88,12 @@ def show(results):
     for name, found in results["frameworks"].items():
         extra = found["memory beside the arrays, in parameters"]
         table.add_row(f"memory of a step, {name}: temporaries / parameters", f"{extra:.2f}", "0")
+        tensors = found["growth"]["tensors"]
+        for count, seconds in tensors[0], tensors[-1]:
+            microseconds = seconds["100 checks"] * 1e4
+            table.add_row(
+                f"checks of a step, {count} parameters, {name}", f"{microseconds:.1f} us", ""
+            )
         for label, seconds in found["first call"].items():
             table.add_row(f"first call, {label}, {name}", f"{seconds:.1f} s", "<= 10 s")
     for what, seconds in results["start-up"].items():
@@ -97,7 +103,7 @@ def show(results):
 
 def split(runs):
     """Return the time of our compiled step, and the built-in ones, name -> time."""
-    ours = ("compiled", "eager")
+    ours = ("100 checks", "compiled", "eager")
     return runs["compiled"], {name: each for name, each in runs.items() if name not in ours}
 
 

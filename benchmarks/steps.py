@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from d2l_rmsprop import rmsprop
+from d2l_rmsprop.backend import check
 
 HYPERPARAMS = {"lr": 0.01, "gamma": 0.9}
 
@@ -35,6 +36,7 @@ def ours(d2l, params, states, prepare, wait=lambda: None):
 
     compiled = d2l.compile(rmsprop)
     return {
+        "100 checks": (prepare, lambda: [check(d2l, params, states) for _ in range(100)]),
         "compiled": (prepare, lambda: run(compiled)),
         "eager": (prepare, lambda: run(rmsprop)),
     }
