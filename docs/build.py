@@ -94,7 +94,7 @@ class Executed(NamedTuple):
     failure: ChapterError | None = None
 
 
-@click.group(cls=Program, invoke_without_command=True, help=__doc__, add_help_option=True)
+@click.group(cls=Program, invoke_without_command=True, subcommand_metavar="", help=__doc__)
 @click.option(
     "-o",
     "--output",

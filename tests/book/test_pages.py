@@ -262,6 +262,11 @@ def test_a_figure_that_is_linked_to_has_a_target():
     assert "(fig_a)=\n\n![A figure](a.svg)" in found and "See [A figure](#fig_a)." in found
 
 
+def test_a_picture_of_the_chapters_own_is_found_from_the_pages_folder():
+    found = outside(made("![A](../img/a.svg)\n\n" + cell("1"), folder="../chapters/en").text)
+    assert "![A](../chapters/img/a.svg)" in found
+
+
 def test_an_equation_in_tabs_has_its_name_once_and_its_number_in_each():
     tab = ":begin_tab:`numpy,jax`\n$$a$$\n:eqlabel:`eq_a`\n:end_tab:\n\n"
     text = tab + ":begin_tab:`jax`\nb\n:end_tab:\n\n" + cell("#@tab numpy,jax\n1")
