@@ -1,5 +1,6 @@
 """The one training loop and the one evaluation, for every framework and both kinds of optimizer."""
 
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -271,7 +272,24 @@ def scratch_step(d2l: Any, trainer_fn: Optimizer, states: Any, hyperparams: Any)
 def concise_step(d2l: Any, trainer: Any, hyperparams: Any) -> MakeStep:
     """Return what ``fit`` takes to train with the framework's own layer and optimizer."""
     _check_mapping(hyperparams)
-    return lambda w, b: d2l.builtin_step(trainer, hyperparams, w, b)
+
+    def make_step(w: np.ndarray, b: np.ndarray) -> tuple[Step, Read]:
+        step, read = d2l.builtin_step(trainer, hyperparams, w, b)
+
+        def told(X: Array, y: Array) -> None:
+            try:
+                step(X, y)
+            except Exception as error:  # some need more than gradients, or see a bad number late
+                name = getattr(trainer, "__name__", repr(trainer))
+                reason = textwrap.shorten(str(error) or type(error).__name__, 200)
+                raise ValueError(
+                    f"{name} cannot take a step of this training with the hyperparams "
+                    f"{dict(hyperparams)} ({reason}); choose another trainer or other hyperparams."
+                ) from error
+
+        return told, read
+
+    return make_step
 
 
 def _check_mapping(hyperparams: Any) -> None:

@@ -375,3 +375,19 @@ def test_a_trainer_of_another_kind_and_hyperparams_of_another_optimizer(name):
         instance = trainer(**hyperparams)
         assert "trainer is an instance of" in message(instance, {})
     assert all(key in message(trainer, {**hyperparams, "wrong": 1}) for key in hyperparams)
+    unfit = {
+        "torch": lambda: (d2l.torch.optim.LBFGS, {"lr": 0.1}),
+        "paddle": lambda: (d2l.paddle.optimizer.LBFGS, {"learning_rate": 0.1}),
+        "tensorflow": lambda: (NeedsALoss.of(d2l.tf.keras.optimizers.SGD), {}),
+        "mxnet": lambda: ("sgd", {"learning_rate": "a"}),
+        "jax": lambda: (d2l._optax().sgd, {"learning_rate": "a"}),
+    }
+    assert "cannot take a step of this training with the hyperparams {" in message(*unfit[name]())
+
+
+class NeedsALoss:
+    def apply_gradients(self, pairs, loss): ...
+
+    @classmethod
+    def of(cls, kind):
+        return type("NeedsALoss", (cls, kind), {})
