@@ -47,9 +47,9 @@ def compile(trainer_fn: Optimizer) -> Optimizer:
     element depends on the same element of x, s and g, and on the numbers, alone. One that is not,
     such as a gradient divided by its norm, raises ValueError, and nothing is changed. This is found
     by trying it on a few elements at the first call, so a branch on a whole array that opens for
-    rare values alone, such as a norm above 1e20, is not seen. An update
-    that reads anything that may change unseen (a dict, an array, an attribute) or that the
-    compiler does not take runs as it is, and a warning says so once.
+    rare values alone, such as a norm above 1e20, is not seen. An update that reads anything that
+    may change unseen (a dict, an array, an attribute), looks a number up in a dict or a set, or is
+    not taken by the compiler runs as it is, and a warning says so once.
     """
     name = getattr(trainer_fn, "__name__", type(trainer_fn).__name__)
     said: set[str] = set()
