@@ -12,7 +12,6 @@ from .backend import *
 
 with importing("torch"):
     import torch
-    from torch._C._dynamo.guards import TensorGuards
 
 from .backends.compiling import Update
 from .backends.namespace import *
@@ -66,6 +65,8 @@ def passed(params: Sequence, states: Sequence) -> None:
     if len(_passed) >= 64:
         _passed.clear()
     with contextlib.suppress(Exception):  # it is torch's own affair, and takes strided ones alone
+        from torch._C._dynamo.guards import TensorGuards
+
         sizes: list = [list(a.shape) for a in arrays]
         strides: list = [list(a.stride()) for a in arrays]
         guards = TensorGuards(*arrays, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
