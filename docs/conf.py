@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ suppress_warnings = ["misc.highlighting_failure"]
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
-autodoc_mock_imports = [name for name in BACKENDS if not find_spec(name)]
 add_module_names = False  # a chapter calls them d2l.NAME
 copybutton_selector = "div:not(.output) > div.highlight > pre"
 
