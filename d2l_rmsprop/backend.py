@@ -294,7 +294,8 @@ def _listed(arrays: Any, name: str, count: int = 0) -> list[Array]:
     """Return params or states as a list; a tuple, a generator or a dict's view will do."""
     if arrays is None and name == "states":
         raise _another_count(count, None)
-    if hasattr(arrays, "shape") or hasattr(arrays, "keys") or not hasattr(arrays, "__iter__"):
+    unfit = any(hasattr(arrays, name) for name in ("shape", "keys", "intersection"))  # no order
+    if unfit or not hasattr(arrays, "__iter__"):
         raise TypeError(
             f"{name} is a {_type_name(arrays)}; pass a list, such as [x], list(a_dict.values()) or "
             f"net.parameters(), whose items are {_PARAMETER}."

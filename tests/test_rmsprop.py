@@ -807,6 +807,13 @@ def test_another_container_is_told_the_way(d2l, arrange, words):
     assert_refused(d2l, False, x, s, *arrange(x, s), words)
 
 
+@pytest.mark.parametrize("name", ["numpy", "torch", "paddle", "jax"])  # others have no hash
+def test_a_set_has_no_order_to_pair_states_by(name):
+    d2l = framework(name)
+    x, s = sound_pair(d2l)
+    assert_refused(d2l, False, x, s, {x}, [s], "params is a builtins.set; pass a list")
+
+
 def test_a_generator_that_was_read_before_is_said(d2l):
     x, s = sound_pair(d2l)
     generator = (a for a in [x])
