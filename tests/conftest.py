@@ -14,6 +14,8 @@ import pytest
 
 from d2l_rmsprop.backend import BACKENDS
 
+pytest_plugins = ["browser"]  # fixtures of tests/site; a second conftest would hide this one
+
 with contextlib.suppress(ImportError):  # before any test imports TensorFlow
     import d2l_rmsprop.paddle  # noqa: F401
 

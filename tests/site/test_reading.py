@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from browser import SITE
 from click.testing import CliRunner
 
 from d2l_rmsprop.commands import main
@@ -19,6 +20,13 @@ pytestmark = pytest.mark.site
 FOLDERS = {"en": "", "zh": "zh/", "vi": "vi/"}
 PHONE = {"viewport": {"width": 360, "height": 720}, "has_touch": True, "is_mobile": True}
 LABEL = ".sd-tab-set > label"
+
+
+def pytest_generate_tests(metafunc):
+    """A test of ``path`` runs for each page that Sphinx wrote."""
+    if "path" in metafunc.fixturenames:
+        found = (path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+        metafunc.parametrize("path", sorted(path for path in found if path != "explorer.html"))
 
 
 def shown(page):

@@ -1,4 +1,4 @@
-"""The built site, served on this machine, and a browser that counts what goes wrong."""
+"""Fixtures: the built site, served on this machine, and a browser that counts what goes wrong."""
 
 import http.server
 import os
@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 
-SITE = Path(os.environ.get("D2L_RMSPROP_SITE") or Path(__file__).parents[2] / "build" / "site")
+SITE = Path(os.environ.get("D2L_RMSPROP_SITE") or Path(__file__).parents[1] / "build" / "site")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-
-
-def pytest_generate_tests(metafunc):
-    """A test of ``path`` runs for each page that Sphinx wrote."""
-    if "path" in metafunc.fixturenames:
-        found = (path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-        metafunc.parametrize("path", sorted(path for path in found if path != "explorer.html"))
 
 
 @pytest.fixture(scope="session")
