@@ -203,6 +203,10 @@ def items(a: Any) -> list | None:
     return list(a)
 
 
+def _shapes(arrays: Iterable[Any]) -> list[tuple | None]:
+    return [tuple(a.shape) if hasattr(a, "shape") else None for a in arrays]
+
+
 def _taken(returned: Any, params: Sequence[Array], states: Any) -> tuple[Sequence[Array], Any]:
     """Return (params, states) from what an optimizer returned: params, or (params, states).
 
@@ -213,7 +217,8 @@ def _taken(returned: Any, params: Sequence[Array], states: Any) -> tuple[Sequenc
         raise TypeError("trainer_fn is an async function, which nobody waits for; use plain def.")
     found = items(returned) or []
     nested = [items(item) for item in found]
-    if not any(getattr(a, "shape", ()) or inner for a, inner in zip(found, nested, strict=True)):
+    shapes = _shapes(found)
+    if not any(shapes) and not any(nested) and shapes != _shapes(params):
         return params, states  # numbers, such as a norm
     first = nested[0]
     if first is None or not any(hasattr(a, "shape") for a in first):
@@ -252,7 +257,7 @@ class _FirstStep:
 
     def _descends(self, arrays: Sequence[Array] | None) -> bool | None:
         """Whether each element moved against its gradient; None where none moved."""
-        if [getattr(a, "shape", None) for a in arrays or ()] != [x.shape for x in self._params]:
+        if _shapes(arrays or ()) != _shapes(self._params):
             return None
         moves = [as_numpy(a) - old for a, old in zip(arrays or (), self._old, strict=True)]
         if not any(map(np.any, moves)):

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import pytest
-from conftest import framework
+from conftest import FRAMEWORKS, framework
 from references import by_hand, rmsprop_by_hand, table
 
 from d2l_rmsprop.backend import as_numpy
@@ -358,3 +358,15 @@ def test_an_optimizer_that_changes_nothing_is_told_once(d2l, recwarn):
     recwarn.clear()
     trained(d2l, forgotten, None, {"lr": 0})
     assert not [w for w in recwarn if issubclass(w.category, UserWarning)]
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_parameter_of_one_number_may_be_returned(name):
+    d2l = framework(name)
+    x = d2l.parameter(np.array(2, np.float32))
+    s = d2l.variable(d2l.from_numpy(np.array(0, np.float32)))
+    take = d2l.optimizer_step(returns_params, [x], [s], HYPERPARAMS)
+    d2l.give_gradient(x, d2l.from_numpy(np.array(0.5, np.float32)))
+    take([x.grad])
+    expected = 2 - 0.01 * 0.5 / np.sqrt(0.1 * 0.5**2 + 1e-6)
+    np.testing.assert_allclose(as_numpy(x), expected, rtol=1e-6)
