@@ -47,8 +47,9 @@ def d2l(request):
 
 
 @pytest.fixture(autouse=True)
-def close_figures():
-    yield
+def matplotlib_as_before():
+    with matplotlib.rc_context():
+        yield
     plt.close("all")
 
 

@@ -1,5 +1,6 @@
 """Which mistake leads where a student's function went, in one sentence."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -218,20 +219,33 @@ def _shared(problem: Problem, steps: int) -> Path:
 
 
 def _clipped(problem: Problem, found: Path) -> Iterator[Way]:
-    """Give the clipping that the first average tells, entry by entry and by the norm."""
-    steps, g = len(found.xs), problem.gradients[0][0].astype(np.float64)
-    with np.errstate(all="ignore"):
-        clipped = np.sqrt(found.ss[0][0] / (1 - problem.gamma))
-    if clipped.shape != g.shape or not clipped.size:
+    """Give the clipping that the averages tell: of entries, of each norm, of the norm of all."""
+    steps, gamma = len(found.xs), problem.gamma
+    given = [[g.astype(np.float64) for g in step] for step in problem.gradients]
+    averages = [[np.zeros(g.shape) for g in given[0]], *found.ss]
+    if any(a.shape != g.shape for s in averages for a, g in zip(s, given[0], strict=True)):
         return
-    limit, norm = float(clipped.max()), float(np.linalg.norm(clipped))
-    entries = [[np.clip(g, -limit, limit) for g in step] for step in problem.gradients]
+
+    def norm(arrays: Arrays) -> float:
+        return float(np.sqrt(sum(np.sum(a * a) for a in arrays)))
+
+    def shortened(arrays: Arrays, longest: float) -> Arrays:
+        return [a * min(1, longest / max(norm(arrays), 1e-300)) for a in arrays]
+
+    with np.errstate(all="ignore"):
+        taken = [
+            [np.sqrt((s - gamma * old) / (1 - gamma)) for old, s in zip(before, after, strict=True)]
+            for before, after in itertools.pairwise(averages)
+        ]
+        limit = max((float(a.max()) for step in taken for a in step if a.size), default=np.nan)
+        each = max(norm([a]) for step in taken for a in step)
+        whole = max(norm(step) for step in taken)
+    entries = [[np.clip(g, -limit, limit) for g in step] for step in given]
     yield Way("clipped", _with_gradients(problem, entries, steps), limit)
-    whole = [
-        [g * min(1, norm / max(float(np.linalg.norm(g)), 1e-300)) for g in step]
-        for step in problem.gradients
-    ]
-    yield Way("clipped", _with_gradients(problem, whole, steps), norm)
+    norms = [[shortened([g], each)[0] for g in step] for step in given]
+    yield Way("clipped", _with_gradients(problem, norms, steps), each)
+    together = [shortened(step, whole) for step in given]
+    yield Way("clipped", _with_gradients(problem, together, steps), whole)
 
 
 def _written_in(problem: Problem, found: Path) -> Iterator[Way]:

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ START = 120  # seconds for the frameworks' imports
 NOBODY = 65534
 PACKAGE = Path(__file__).parents[1]
 LENGTH = struct.Struct(">I")
+READY = b"."  # what a trial says when it is shut in, before the student's code runs
 
 
 class SandboxError(RuntimeError):
@@ -114,12 +115,14 @@ class Sandbox:
         except TimeoutError:  # the machine is so busy that even the end is late
             self._restart()
             return b"", "stopped"
-        except (OSError, EOFError):  # killed from outside: not the student's doing
+        except (OSError, EOFError):  # killed from outside, or no room: not the student's doing
             self._restart()
         try:
             return self._run(job, seconds)
         except (OSError, EOFError) as error:
-            raise SandboxError(f"the process for students' code ends ({error}).") from error
+            raise SandboxError(
+                f"students' code cannot be run here now ({error}); try again when less runs."
+            ) from error
 
     def _restart(self) -> None:
         self._stop()
@@ -155,6 +158,8 @@ class Sandbox:
             if self._control in ready:
                 end = _receive(self._control).decode()
                 waiting.remove(self._control)
+        if end == "unready":
+            raise OSError("a trial's namespaces could not be made")
         return bytes(content), "died" if len(content) > OUTPUT else end
 
 
@@ -175,11 +180,7 @@ def _bubblewrap() -> list[str]:
     """Return the command that shows Python, its libraries and this package, and nothing else."""
     shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/opt"}
     shown |= {sys.prefix, sys.base_prefix, sys.exec_prefix, str(PACKAGE), *site.getsitepackages()}
-    private = {
-        "",
-        os.getcwd(),
-        str(PACKAGE.parent),
-    }  # what a .pth file adds is shown, these are not
+    private = {"", "/tmp", os.getcwd(), str(PACKAGE.parent)}  # what a .pth file adds is shown
     shown |= {folder for folder in sys.path if os.path.isdir(folder) and folder not in private}
     command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-net"]
     command += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
@@ -244,7 +245,9 @@ def serve(control: socket.socket, backends: Sequence[str]) -> None:
         except ImportError as error:
             broken[name] = str(error)
     trial.disown()
-    _send(control, json.dumps([broken, _not_held()]).encode())
+    held = any(_held_by_namespaces() for _ in range(3))  # a busy system may refuse once
+    lack = [] if held else ["the network and other processes (no user namespaces)"]
+    _send(control, json.dumps([broken, lack]).encode())
     while True:
         try:
             cells, problems, backend, seconds = pickle.loads(_receive(control))
@@ -256,12 +259,14 @@ def serve(control: socket.socket, backends: Sequence[str]) -> None:
         if pid == 0:
             control.close()
             os.close(theirs)
-            _in_a_child(_trial, ours, writing, cells, problems, backend, seconds)
+            _in_a_child(_trial, ours, writing, cells, problems, backend, seconds, held)
         os.close(writing)
         os.close(ours)
-        with open(theirs, "rb") as said:
-            first = said.read()  # the process that all others of the trial end with
-        _send(control, _wait(pid, int(first or pid), seconds).encode())
+        with open(theirs, "rb") as told:
+            said = told.read()
+        first = int(said.replace(READY, b"") or pid)  # all others of the trial end with it
+        end = _wait(pid, first, seconds if READY in said else 0)
+        _send(control, end.encode() if READY in said else b"unready")
 
 
 def _wait(pid: int, first: int, seconds: float) -> str:
@@ -308,9 +313,11 @@ def _trial(
     problems: Sequence[Problem],
     backend: str,
     seconds: float,
+    held: bool,
 ) -> None:
-    held = _held()
-    if _unshare():
+    data = _data()
+    if held:
+        _unshare()
         pid = os.fork()  # its child is the first process of the new namespace
         if pid:
             os.write(first, str(pid).encode())
@@ -320,11 +327,12 @@ def _trial(
             os._exit(0 if status == 0 else 1)
         _hide()
         _libc().prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-    os.close(first)
-    _limit(seconds, held)
+    _limit(seconds, data)
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)
+    os.write(first, READY)
+    os.close(first)
     _in_a_child(_run, writing, cells, problems, backend)
 
 
@@ -335,16 +343,16 @@ def _run(writing: int, cells: Sequence[str], problems: Sequence[Problem], backen
         trial.run(out, lambda: trial.function_in(cells, backend), problems, backend)
 
 
-def _held() -> int:
+def _data() -> int:
     """Return the bytes of data that this process has, with the frameworks."""
     status = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
     found = re.search(r"VmData:\s+(\d+) kB", status)
     return 1024 * int(found[1]) if found else 0
 
 
-def _limit(seconds: float, held: int) -> None:
+def _limit(seconds: float, data: int) -> None:
     limits = {
-        resource.RLIMIT_DATA: held + MEMORY,
+        resource.RLIMIT_DATA: data + MEMORY,
         resource.RLIMIT_CPU: int(4 * seconds) + 1,  # of all threads
         resource.RLIMIT_FSIZE: SCRATCH,
         resource.RLIMIT_NPROC: PROCESSES,
@@ -363,19 +371,18 @@ def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _unshare() -> bool:
-    """Enter namespaces of our own; False where the system has none for us."""
+def _unshare() -> None:
+    """Enter namespaces of our own; an OSError where the system has none for us."""
     uid, gid, libc = os.getuid(), os.getgid(), _libc()
     if sys.platform != "linux":
-        return False
+        raise OSError("no namespaces")
     libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, or the maps cannot be written
     if libc.unshare(NEWUSER | NEWPID | NEWNS | NEWNET | NEWIPC):
-        return False
+        raise OSError(ctypes.get_errno(), "unshare")
     for name, content in (
         ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"),
     ):  # fmt: skip
         Path("/proc/self", name).write_text(content)
-    return True
 
 
 def _hide() -> None:
@@ -411,23 +418,22 @@ def _hide() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def _not_held() -> list[str]:
-    """Try a child, and return what its namespaces would hold and do not."""
-    pid = os.fork()
-    if pid == 0:
-        _in_a_child(_try_namespaces)
-    held = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    return [] if held else ["the network and other processes (no user namespaces)"]
+def _held_by_namespaces() -> bool:
+    """Try in a child whether a trial can have namespaces and what stands in them."""
+
+    def unshare() -> None:
+        _unshare()
+        if not _succeeds(_hide):
+            raise OSError
+
+    return _succeeds(unshare)
 
 
-def _try_namespaces() -> None:
-    if not _unshare():
-        raise OSError
+def _succeeds(run: Callable[[], None]) -> bool:
     pid = os.fork()
     if pid == 0:
-        _in_a_child(_hide)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-        raise OSError
+        _in_a_child(run)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 if __name__ == "__main__":
