@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import zmq
 import zmq.asyncio
@@ -40,6 +41,7 @@ class Failure(NamedTuple):
 class _Client(NotebookClient):
     """nbclient's client with a bound on what a cell puts out, and a way to stop it from outside."""
 
+    stderr: IO[bytes]  # what the kernel says beside the cells' outputs
     running: NotebookNode | None = None  # the cell
     hung_up: NotebookNode | None = None  # the cell whose message was too large, or that killed it
     size = 0  # of its outputs, in bytes
@@ -64,7 +66,7 @@ class _Client(NotebookClient):
             if self.why:  # before there was a loop
                 raise asyncio.CancelledError
             self.create_kernel_manager()
-            await self.async_start_new_kernel()
+            await self.async_start_new_kernel(stderr=self.stderr)
             assert self.km
             context = zmq.asyncio.Context()
             context.setsockopt(zmq.constants.MAXMSGSIZE, MESSAGE_LIMIT)
@@ -143,24 +145,28 @@ def run(
         notebook,
         timeout=timeout,
         record_timing=False,
-        extra_arguments=["--log-level=CRITICAL"],  # its troubles at the end are not the reader's
+        extra_arguments=["--log-level=CRITICAL"],
         resources={"metadata": {"path": str(folder)}},
     )
     why, line = "", None
-    try:
-        with _signals_to(client):
-            _complete(client.run())
-    except NoSuchKernel as error:
-        why = f"there is no Jupyter kernel {error.name}; run: python -m pip install ipykernel"
-    except CellExecutionError as error:
-        message = (error.evalue.strip().split("\n") or [""])[0]
-        why = f"{error.ename}: {message}" if message else error.ename
-        assert client.running
-        line = _raising_line(client.running, lines, error.traceback)
-    except CellTimeoutError:
-        why = f"this cell did not end within {timeout} s; give it more with --timeout."
-    except (RuntimeError, OSError, asyncio.CancelledError) as error:  # DeadKernelError is the first
-        why = f"the kernel died: {str(error).strip()}"
+    with TemporaryFile() as client.stderr:  # its troubles at the end are not the reader's
+        try:
+            with _signals_to(client):
+                _complete(client.run())
+        except NoSuchKernel as error:
+            why = f"there is no Jupyter kernel {error.name}; run: python -m pip install ipykernel"
+        except CellExecutionError as error:
+            message = (error.evalue.strip().split("\n") or [""])[0]
+            why = f"{error.ename}: {message}" if message else error.ename
+            assert client.running
+            line = _raising_line(client.running, lines, error.traceback)
+        except CellTimeoutError:
+            why = f"this cell did not end within {timeout} s; give it more with --timeout."
+        except (RuntimeError, OSError, asyncio.CancelledError) as error:
+            # a DeadKernelError is the first kind
+            client.stderr.seek(0)
+            said = [str(error), *client.stderr.read().decode(errors="replace").splitlines()]
+            why = f"the kernel died: {['', *filter(str.strip, said)][-1].strip()}"
     if client.why:  # whatever came of it
         why, line = client.why, None
     if line is None:

@@ -457,6 +457,15 @@ def test_a_cell_that_fails_keeps_the_outputs_so_far_and_the_good_notebook(
     assert {path.name for path in tmp_path.iterdir()} == {chapter.name, good.name, failed.name}
 
 
+def test_a_kernel_that_cannot_start_says_why_in_one_line(tmp_path, monkeypatch, capfd):
+    (tmp_path / "ipykernel_launcher.py").write_text("raise ImportError('no launcher')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    chapter = write_chapter(tmp_path, cell("x = 1"))
+    with pytest.raises(ChapterError, match=r"kernel died: ImportError: no launcher$"):
+        build(chapter, "numpy", tmp_path / "out.ipynb", run=True, timeout=600)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_notebook_of_a_read_only_folder_runs_where_it_is_written(tmp_path, monkeypatch):
     chapter = write_chapter(tmp_path / "source", cell("open('made', 'w').close()"))
     monkeypatch.setattr("os.access", lambda path, *_, **__: Path(path) != chapter.parent)
