@@ -47,10 +47,12 @@ def d2l(request):
 
 
 @pytest.fixture(autouse=True)
-def matplotlib_as_before():
+def as_before():
+    path = list(sys.path)
     with matplotlib.rc_context():
         yield
     plt.close("all")
+    sys.path[:] = path  # as the first edition's notebooks append to it
 
 
 @pytest.fixture

@@ -77,6 +77,14 @@ def test_a_trial_that_cannot_be_shut_in_never_runs(starts, monkeypatch):
                 judged(sandbox, "numpy", RIGHT["layer"][1])
 
 
+@pytest.mark.parametrize("folder", ["..", ".", "", "/tmp", "/tmp/", "/"])
+def test_what_a_notebook_adds_to_the_path_does_not_open_the_sandbox(folder, sandbox, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    with Sandbox(["numpy"]) as other:
+        assert other.missing == sandbox.missing
+        assert judged(other, "numpy", RIGHT["layer"][1]).verdict == "right"
+
+
 CLIPPED = {  # the norm of each parameter's gradient, and of all gradients, as d2l's grad_clipping
     "each": "g = p.grad * min(1, 1.25 / np.linalg.norm(p.grad))",
     "all": "g = p.grad * min(1, 1.25 / np.sqrt(sum((q.grad[...] ** 2).sum() for q in params)))",
