@@ -1,20 +1,24 @@
-// What the theme and sphinx-design leave open: a link's ?tab=, the place on the page, the keyboard.
+// What the theme and its extensions leave open: a link's ?tab=, the place on the page, the keyboard.
 
 (() => {
   const address = new URL(location.href);
-  const frameworks = document.currentScript.dataset.frameworks.split(" ");
+  const chosen = "sphinx-design-tab-id-tab";
+  const tabs = new Map(Object.entries(JSON.parse(document.currentScript.dataset.tabs)));
 
   // sphinx-design takes any ?tab= for the reader's choice, and only on a page with tabs
   const wanted = address.searchParams.get("tab");
-  if (frameworks.includes(wanted)) {
-    try {
-      localStorage.setItem("sphinx-design-tab-id-tab", wanted);
-    } catch {
-      // a browser that stores nothing: the choice holds for this page
-    }
-  } else if (wanted !== null) {
-    setTab(null);
+  if (wanted !== null) {
+    const framework = tabs.get(wanted.trim().toLowerCase());
+    if (framework) localStorage.setItem(chosen, framework);
+    setTab(framework);
   }
+
+  // a page that the browser kept, and goes back to, shows what was chosen since
+  addEventListener("pageshow", () => {
+    const framework = address.searchParams.get("tab") ?? localStorage.getItem(chosen);
+    for (const label of document.querySelectorAll(`.sd-tab-set > label`))
+      if (label.dataset.syncId === framework) label.previousElementSibling.checked = true;
+  });
 
   function setTab(framework) {
     if (framework) address.searchParams.set("tab", framework);
@@ -66,6 +70,14 @@
   document
     .querySelectorAll("pre, .katex-display, .table-wrapper")
     .forEach((element) => scrollers.observe(element));
+
+  // sphinx-copybutton speaks few languages
+  for (const [key, english] of Object.entries(messages[locale])) {
+    const word = Documentation.gettext(english);
+    messages[locale][key] = word;
+    iconCopy = iconCopy.replace(`<title>${english}<`, `<title>${word}<`);
+    iconCheck = iconCheck.replace(`<title>${english}<`, `<title>${word}<`);
+  }
 
   // a search result tells a formula once, and not again in MathML; from a disk it has no excerpt
   document.addEventListener("DOMContentLoaded", () => {

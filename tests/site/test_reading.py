@@ -112,6 +112,35 @@ def test_the_address_chooses_a_tab_that_exists(open_page):
     page = open_page("index.html?tab=torch")  # a page without tabs
     follow(page, ".sidebar-tree a[href='rmsprop.html']")
     assert set(shown(page)) == {"torch"}
+    for name in ("TORCH", "PyTorch", "torch%20", "torch&tab=numpy"):
+        page = open_page(f"rmsprop.html?tab={name}#what-gamma-remembers")
+        assert set(shown(page)) == {"torch"}
+        assert page.url.endswith("rmsprop.html?tab=torch#what-gamma-remembers")
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "Object.defineProperty(window, 'localStorage', { configurable: true, get: refuse });",
+        "Storage.prototype.setItem = refuse;",
+    ],
+)
+def test_the_address_chooses_a_tab_where_nothing_is_stored(open_page, storage):
+    page = open_page("index.html")
+    page.context.add_init_script(f"const refuse = () => {{ throw new Error('no'); }}; {storage}")
+    page.goto(page.url.replace("index.html", "rmsprop.html?tab=torch"))
+    assert set(shown(page)) == {"torch"}
+    choose(page, "numpy")
+    assert set(shown(page)) == {"numpy"}
+
+
+def test_a_page_that_the_browser_kept_shows_what_was_chosen_since(open_page):
+    page = open_page("rmsprop.html")
+    page.evaluate("""() => {
+        localStorage.setItem("sphinx-design-tab-id-tab", "torch");
+        dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    }""")
+    assert set(shown(page)) == {"torch"}
 
 
 @pytest.mark.parametrize("key", [None, "ArrowRight"])
@@ -139,6 +168,9 @@ def test_without_javascript_everything_is_there(open_page, folder):
     tabs = page.locator(".sd-tab-set").first
     places = [top(place) for place in tabs.locator("> label, > .sd-tab-content").all()]
     assert places == sorted(set(places))  # each name stands above its framework's part
+    page.emulate_media(media="print")
+    assert all(label.is_visible() for label in page.locator(LABEL).all())
+    page.emulate_media(media="screen")
     follow(page, ".languages a >> nth=-1")
     assert page.url.endswith("/rmsprop.html")
 
@@ -195,6 +227,17 @@ def test_code_is_copied_without_prompts_and_outputs(open_page):
     code.locator("button.copybtn").click()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.strip() == code.locator("pre").inner_text().strip()
+
+
+def test_the_buttons_that_copy_speak_the_pages_language(open_page):
+    words = [
+        page.locator("button.copybtn").first.evaluate(
+            "button => [button.dataset.tooltip, button.querySelector('title').textContent]"
+        )
+        for page in (open_page(f"{folder}index.html") for folder in FOLDERS.values())
+    ]
+    assert words[0] == ["Copy", "Copy to clipboard"]
+    assert all(len(set(said)) == len(FOLDERS) for said in zip(*words, strict=True))
 
 
 def test_what_is_wide_can_be_scrolled_from_the_keyboard(open_page):
@@ -287,6 +330,27 @@ def test_search_finds(open_page, language, typed, found):
     box.press("Enter")
     page.locator(f"ul.search a[href^='{found}.html']").first.wait_for()
     page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize("phrase", ["梯度下降", "有效学习率", "RMSProp的", "框架"])
+def test_a_chinese_phrase_is_found_on_every_page_that_has_it(open_page, site, phrase):
+    having = set()
+    for path in (site / "zh").rglob("*.html"):
+        article = re.search("<article.*</article>", path.read_text("utf-8"), re.S)
+        if article and phrase in re.sub("<[^>]*>", "", article[0]):
+            having.add(path.relative_to(site / "zh").as_posix())
+    page = open_page(f"zh/search.html?q={phrase}")
+    page.wait_for_function("document.querySelector('.search-summary')?.innerText")
+    page.wait_for_load_state("networkidle")
+    links = page.eval_on_selector_all("ul.search a", "all => all.map(a => a.pathname)")
+    assert len(having) > 2
+    assert {link.partition("/zh/")[2] for link in links} == having
+
+
+def test_what_was_searched_for_is_marked_in_the_text_alone(open_page):
+    page = open_page("rmsprop.html?highlight=menu+light+loss")  # two are names of icons
+    page.locator("article .highlighted").first.wait_for()
+    assert page.locator(":not(article *).highlighted").count() == 0
 
 
 @pytest.mark.parametrize("language, words", [("en", "zebra"), ("zh", "斑马"), ("vi", "ngựa vằn")])

@@ -1,7 +1,11 @@
-// What the search says; Sphinx's own catalogue has no Vietnamese for it
+// What the search and the buttons that copy say; there is no other Vietnamese for it
 Documentation.addTranslations({
   locale: "vi",
   messages: {
+    Copy: "Sao chép",
+    "Copied!": "Đã sao chép!",
+    "Copy to clipboard": "Sao chép vào bộ nhớ tạm",
+    "Failed to copy": "Không sao chép được",
     "Hide Search Matches": "Ẩn từ tìm được",
     "Preparing search...": "Đang chuẩn bị tìm kiếm…",
     Search: "Tìm kiếm",
