@@ -42,16 +42,17 @@ try:
     from d2l_rmsprop.book.chapters import FOLDER, chapters
     from d2l_rmsprop.book.notebook import ChapterError
     from d2l_rmsprop.commands.console import console
-    from d2l_rmsprop.commands.notebook import broken
     from d2l_rmsprop.commands.program import Program
 except ModuleNotFoundError as error:
     sys.exit(f"{error.name} is not installed; run: {INSTALL}")
+except KeyboardInterrupt:
+    sys.exit(130)
 
 SPHINX = (
     *("sphinx", "myst_parser", "sphinx_design", "furo", "sphinx_copybutton", "sphinx_click"),
     *("sphinxcontrib.katex", "py_mini_racer"),
 )
-LANGUAGES = {"en": "en", "zh": "zh_CN", "vi": "vi"}  # as Sphinx calls them
+PACKAGE = (sys.executable, "-m", "d2l_rmsprop")
 MARK = ".d2l-rmsprop-site"  # a file in what this command built
 AT_ONCE = 2  # processes
 
@@ -116,13 +117,12 @@ class Executed(NamedTuple):
 def main(output: Path, backends: tuple[str, ...], source: Path, own_pages: Path) -> None:
     if missing := [name for name in SPHINX if not find_spec(name)]:
         raise click.ClickException(f"{missing[0]} is not installed; run: {INSTALL}")
-    output = output.resolve()
+    output = Path(os.path.realpath(output))
     check_place(output)
     try:
         with tempfile.TemporaryDirectory(prefix=".site-", dir=output.parent) as work:
-            failed = Site(
-                output, Path(work), source, own_pages, backends or tuple(BACKENDS)
-            ).build()
+            frameworks = list(dict.fromkeys(backends or BACKENDS))
+            failed = Site(output, Path(work), source, own_pages, frameworks).build()
     except ChapterError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt as stop:
@@ -134,7 +134,7 @@ def main(output: Path, backends: tuple[str, ...], source: Path, own_pages: Path)
 
 def check_place(output: Path) -> None:
     """Refuse a folder that is not ours to replace, or cannot be written."""
-    if output.exists():
+    if os.path.lexists(output):
         if not output.is_dir():
             raise click.ClickException(f"{output} is no folder; name another with -o.")
         if any(output.iterdir()) and not (output / MARK).is_file():
@@ -166,10 +166,12 @@ class Site:
         self.failed: list[str] = []
         self.chapters = list(read_chapters(source))
         self.english = {c.name: c for c in self.chapters if c.language == "en"}
-        self.left_out = broken(backends)
+        self.left_out = notebook.broken(backends)
         self.backends = [name for name in backends if name not in self.left_out]
-        for why in self.left_out.values():
-            self.say(f"left out: {why}")
+        for name, why in self.left_out.items():
+            self.say(f"left out {pages.label(name)}: {why}")
+        if not self.backends:
+            raise click.ClickException("so there is no framework left; name another --backend.")
 
     def say(self, words: str) -> None:
         self.screen.print(f"{time.monotonic() - self.start:5.0f} s  {words}", markup=False)
@@ -177,7 +179,7 @@ class Site:
     def build(self) -> list[str]:
         """Build the site and put it in its place; return what failed on the way."""
         executed = self.execute()
-        for language in LANGUAGES:
+        for language in pages.WORDS:
             self.write_sources(language, executed)
         new = self.work / "site"
         self.run_sphinx(new)
@@ -272,15 +274,7 @@ class Site:
         target.parent.mkdir(parents=True)
         copy = target.with_suffix(".md")
         copy.write_text(chapter.text, "utf-8")
-        command: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "d2l_rmsprop",
-            "notebook",
-            copy,
-            "--execute",
-        ]
-        command += ["--backend", run[-1], "-o", target]
+        command = *PACKAGE, "notebook", copy, "--execute", "--backend", run[-1], "-o", target
         return Job(f"executed {' '.join(run)}", command, target.with_suffix(".txt"))
 
     def result(self, run: Run, chapter: Chapter, said: Path) -> Executed:
@@ -298,16 +292,8 @@ class Site:
 
     def compare(self) -> Job:
         figure = self.work / "compare.svg"
-        command: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "d2l_rmsprop",
-            "compare",
-            "--figure",
-            figure,
-        ]
-        for backend in self.backends:
-            command += ["--backend", backend]
+        backends = [part for name in self.backends for part in ("--backend", name)]
+        command = *PACKAGE, "compare", "--figure", figure, *backends
         return Job("drew compare", command, figure.with_suffix(".txt"))
 
     def drawn(self, code: int, said: Path) -> None:
@@ -336,17 +322,19 @@ class Site:
         ids = {}
         for path in folder.rglob("*.md"):
             name = path.relative_to(folder)
-            titles = pages.headings(path.read_text("utf-8"))
             original = self.own_pages / "en" / name
-            if original.is_file():
-                theirs = pages.headings(original.read_text("utf-8"))
-                titles = theirs if len(theirs) == len(titles) else titles
-            ids[name.with_suffix("").as_posix()] = pages.slugs(titles)
+            english, own = (
+                pages.slugs(pages.headings(page.read_text("utf-8"))) if page.is_file() else []
+                for page in (original, path)
+            )
+            ids[name.with_suffix("").as_posix()] = section_ids(own, english)
         for chapter in self.chapters:
             if chapter.language != language:
                 continue
             english = self.english.get(chapter.name, chapter)
-            sections = pages.section_ids(english.text, str(english.path))
+            sections = section_ids(
+                *(pages.section_ids(each.text, str(each.path)) for each in (chapter, english))
+            )
             runs = {
                 backend: executed.get((chapter.name, language, backend))
                 for backend in self.shown(chapter)
@@ -375,19 +363,12 @@ class Site:
         """Make the HTML of each language; a warning of Sphinx's is an error."""
         mocked = [name for name in BACKENDS if name in self.left_out or not find_spec(name)]
         jobs = []
-        for language, name in LANGUAGES.items():
+        for language, words in pages.WORDS.items():
             target = new if language == "en" else new / language
-            command: list[str | Path] = [
-                sys.executable,
-                "-m",
-                "sphinx",
-                "-b",
-                "html",
-                "-q",
-                "-W",
-                "--keep-going",
-            ]
-            command += ["-c", DOCS, "-D", f"language={name}", "-d", self.work / "trees" / language]
+            command: list[str | Path] = [sys.executable, "-m", "sphinx"]
+            command += ["-b", "html", "-q", "-W", "--keep-going"]
+            command += ["-c", DOCS, "-d", self.work / "trees" / language]
+            command += ["-D", f"language={words['sphinx']}", "-D", f"html_title={words['title']}"]
             if mocked:  # or autodoc could not import what the reference tells of
                 command += ["-D", f"autodoc_mock_imports={','.join(mocked)}"]
             command += [self.work / "source" / language, target]
@@ -424,11 +405,16 @@ def read_chapters(source: Path) -> Iterator[Chapter]:
     """Give the chapters and exercises of a folder, each in its languages."""
     for name, languages in chapters(source).items():
         for language, path in languages.items():
-            if language in LANGUAGES:
+            if language in pages.WORDS:
                 text = notebook.read(path)
                 have = notebook.backends_of(text, str(path))
                 exercise = path.parents[1].name == "exercises"
                 yield Chapter(name, language, path, exercise, text, have)
+
+
+def section_ids(own: list[str], english: list[str]) -> list[str]:
+    """Return the ids of a page's sections: those of the English page, if it has as many."""
+    return english if len(english) == len(own) else own
 
 
 def key(code: Sequence[str]) -> str:
@@ -484,8 +470,10 @@ class _Links(HTMLParser):
         for name, value in attrs:
             if value and name == "id":
                 self.ids.add(value)
-            elif value and name in ("href", "src"):
+            elif value and name in ("href", "src", "poster", "data"):
                 self.links.add(value)
+            elif value and name == "srcset":
+                self.links.update(re.findall(r"(?:^|,)\s*([^\s,]+)", value))
 
 
 def dead_links(site: Path) -> Iterator[str]:

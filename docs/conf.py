@@ -4,23 +4,18 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 
 import d2l_rmsprop
 from d2l_rmsprop.backend import BACKENDS
+from d2l_rmsprop.book.marks import TABS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the extensions formulas and languages
-
-TITLES = {
-    "en": "RMSProp in Six Frameworks",
-    "zh_CN": "六个框架中的RMSProp",
-    "vi": "RMSProp trên sáu framework",
-}
 
 project = "d2l-rmsprop"
 copyright = "2026, the d2l_rmsprop authors: code MIT, text CC BY-SA 4.0"
@@ -37,6 +32,7 @@ extensions = [
 ]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 6
+nitpicky = True  # a reference to a function that is not there is a warning, too
 # IPython's magics are no Python
 suppress_warnings = ["misc.highlighting_failure"]
 
@@ -52,7 +48,8 @@ html_theme_options = {"announcement": "languages"}  # what stands there: _templa
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("site.js", {"data-frameworks": " ".join(BACKENDS)})]
+tabs = TABS | {name: name for name in BACKENDS}  # as an address may name them
+html_js_files = [("site.js", {"data-tabs": json.dumps(tabs)})]
 templates_path = ["_templates"]
 locale_dirs = [str(HERE / "locale")]
 html_copy_source = False
@@ -80,10 +77,16 @@ class SectionIds(SphinxTransform):
             slugs[name] = (line, name, title)
 
 
-def set_title(app: Sphinx, config: Config) -> None:
-    config.html_title = TITLES[config.language]
+class FilesOfPictures(SphinxTransform):
+    """Sphinx looks for a picture's file by its address, in which a space is %20."""
+
+    default_priority = 400
+
+    def apply(self, **kwargs: Any) -> None:
+        for picture in self.document.findall(nodes.image):
+            picture["uri"] = unquote(picture["uri"])
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("config-inited", set_title)
     app.add_transform(SectionIds)
+    app.add_transform(FilesOfPictures)

@@ -8,17 +8,13 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.search import SearchLanguage
 
-# the folder of a language's sources and pages; a page that it lacks leads to its start
-LANGUAGES = {
-    "en": {"name": "English", "start": "English · start page"},
-    "zh": {"name": "中文", "start": "中文 · 首页"},
-    "vi": {"name": "Tiếng Việt", "start": "Tiếng Việt · trang đầu"},
-}
+from d2l_rmsprop.book.pages import WORDS
 
 
 class SearchChinese(SearchLanguage):
     """Sphinx's search looks inside of words from three characters on, so that a clause may be one
-    word; shorter ones it must find in the index, so each character and each pair stands there.
+    word, unless just what is sought is one, which the mark at its end prevents. Shorter ones it
+    must find in the index, so each character and each pair stands there.
     """
 
     lang = "zh"
@@ -28,7 +24,7 @@ class SearchChinese(SearchLanguage):
         words = re.findall(r"\w+", input)
         latin = [part for word in words for part in re.findall(r"[a-zA-Z0-9_]+", word)]
         pairs = [word[i : i + n] for word in words for n in (1, 2) for i in range(len(word))]
-        return words + latin + [pair for pair in pairs if not pair.isascii()]
+        return [f"{word}。" for word in words] + latin + [p for p in pairs if not p.isascii()]
 
 
 class SearchVietnamese(SearchLanguage):
@@ -58,7 +54,7 @@ def add_switch(
     here = Path(app.srcdir)
     depth = page.count("/") + (here.name != "en")
     context["languages"] = []
-    for code, words in LANGUAGES.items():
+    for code, words in WORDS.items():
         # a page without a source, such as the search, is in each language
         same = page not in app.env.all_docs or any(here.parent.glob(f"{code}/{page}.*"))
         folder = "../" * depth + ("" if code == "en" else f"{code}/")

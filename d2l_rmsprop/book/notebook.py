@@ -2,7 +2,11 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -18,6 +22,14 @@ from .source import Cell, ChapterError, backends_of, cells
 __all__ = ["ChapterError", "Conversion", "backends_of", "build", "convert", "execute", "read"]
 
 INSTALL_JUPYTER = "python -m pip install 'd2l-rmsprop[jupyter]'"
+TRY = """
+import sys
+from d2l_rmsprop.backend import load
+try:
+    load(sys.argv[1])
+except ImportError as error:
+    sys.exit(str(error))
+"""
 
 
 class Stopped(ChapterError):
@@ -148,6 +160,25 @@ def missing_jupyter() -> str:
     else:
         return ""
     return f"{name} is not installed; run: {INSTALL_JUPYTER}"
+
+
+def broken(names: Sequence[str]) -> dict[str, str]:
+    """Return the frameworks that do not import, and why; each is tried in a process of its own."""
+    with ThreadPoolExecutor() as pool:
+        return {name: why for name, why in zip(names, pool.map(_try, names), strict=True) if why}
+
+
+def _try(name: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", TRY, name],
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if not done.returncode:
+        return ""
+    ended = f"its import ends the process (exit code {done.returncode})."
+    return done.stderr.strip().split("\n")[-1] if done.returncode == 1 else ended
 
 
 def read(chapter: str | Path) -> str:

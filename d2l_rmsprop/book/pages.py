@@ -27,8 +27,14 @@ SPELLING = {
     "mxnet": "MXNet",
     "jax": "JAX",
 }
+# of each language of the site: Sphinx's name for it, its own, its link to its start, the site's
+# title, and what stands on a page
 WORDS = {
     "en": {
+        "sphinx": "en",
+        "name": "English",
+        "start": "English · start page",
+        "title": "RMSProp in Six Frameworks",
         "nothing": "{framework} has nothing here.",
         "no output": "No output with {framework}.",
         "failed": "With {framework} this cell failed, so those after it were not run: {why}",
@@ -38,6 +44,10 @@ WORDS = {
         "picture": "What the cell above draws",
     },
     "zh": {
+        "sphinx": "zh_CN",
+        "name": "中文",
+        "start": "中文 · 首页",
+        "title": "六个框架中的RMSProp",
         "nothing": "{framework}在这里没有内容。",
         "no output": "用{framework}时没有输出。",
         "failed": "用{framework}时，这个单元格出错，其后的单元格没有运行：{why}",
@@ -47,6 +57,10 @@ WORDS = {
         "picture": "上面的单元格画出的图",
     },
     "vi": {
+        "sphinx": "vi",
+        "name": "Tiếng Việt",
+        "start": "Tiếng Việt · trang đầu",
+        "title": "RMSProp trên sáu framework",
         "nothing": "{framework} không có gì ở đây.",
         "no output": "Với {framework}, ô này không in ra gì.",
         "failed": "Với {framework}, ô này bị lỗi nên các ô sau không được chạy: {why}",
@@ -296,8 +310,10 @@ class _Page:
         return [self.tabs(Part(links), "downloads"), *note] if links else note
 
     def say(self, words: str, backend: str, why: str = "") -> str:
-        plain = re.sub(r"([\\`*_{}\[\]<>$#])", r"\\\1", " ".join(why.split()))
-        return self.words[words].format(framework=label(backend), why=plain)
+        code = " ".join(why.split())  # to the letter: Sphinx makes other quotes in a text
+        ticks = "`" * (1 + max(map(len, re.findall("`+", code)), default=0))
+        why = f"{ticks} {code} {ticks}"
+        return self.words[words].format(framework=label(backend), why=why)
 
     def code(self, block: Block) -> Texts:
         found = {}

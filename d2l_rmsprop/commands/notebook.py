@@ -1,11 +1,8 @@
 """The command ``d2l-rmsprop notebook``."""
 
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -18,14 +15,6 @@ from .console import console
 
 SUFFIXES = (".md", ".markdown", ".txt", "")  # of a chapter
 WORTH_PROCESSES = 100  # notebooks: fewer take less time than starting processes
-TRY = """
-import sys
-from d2l_rmsprop.backend import load
-try:
-    load(sys.argv[1])
-except ImportError as error:
-    sys.exit(str(error))
-"""
 
 
 class Source(NamedTuple):
@@ -140,7 +129,7 @@ def notebook(
     if one_file and output is not None:
         jobs = [job._replace(target=output) for job in jobs]
 
-    from ..book.notebook import missing_jupyter  # slow to import
+    from ..book.notebook import broken, missing_jupyter  # slow to import
 
     if execute and (why := missing_jupyter()):
         raise click.ClickException(why)
@@ -265,25 +254,6 @@ def _say_skipped(sources: Sequence[Source], installed: Sequence[str]) -> None:
     ):
         if skipped:
             click.echo(f"{start}skipped {', '.join(skipped)}: {why}", err=True)
-
-
-def broken(names: Sequence[str]) -> dict[str, str]:
-    """Return the frameworks that do not import, and why; each is tried in a process of its own."""
-    with ThreadPoolExecutor() as pool:
-        return {name: why for name, why in zip(names, pool.map(_try, names), strict=True) if why}
-
-
-def _try(name: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", TRY, name],
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if not done.returncode:
-        return ""
-    ended = f"its import ends the process (exit code {done.returncode})."
-    return done.stderr.strip().split("\n")[-1] if done.returncode == 1 else ended
 
 
 def _results(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Result]]:
