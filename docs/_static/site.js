@@ -10,13 +10,13 @@
   if (wanted !== null) {
     const framework = tabs.get(wanted.trim().toLowerCase());
     if (framework) localStorage.setItem(chosen, framework);
-    setTab(framework);
+    if (framework !== wanted) setTab(framework);
   }
 
   // a page that the browser kept, and goes back to, shows what was chosen since
   addEventListener("pageshow", () => {
     const framework = address.searchParams.get("tab") ?? localStorage.getItem(chosen);
-    for (const label of document.querySelectorAll(`.sd-tab-set > label`))
+    for (const label of document.querySelectorAll(".sd-tab-set > label"))
       if (label.dataset.syncId === framework) label.previousElementSibling.checked = true;
   });
 
