@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -60,13 +61,16 @@ class Html(HTMLParser):
         ]
 
 
+parsed = cache(Html)  # for what no test changes
+
+
 def place(name, language):
     folder = "exercises" if (FOLDER / "exercises" / language / f"{name}.md").is_file() else "."
     return LANGUAGES[language] / folder / f"{name}.html"
 
 
 def installed():
-    found = Html(SITE / "rmsprop.html").all("label", "data-sync-id")
+    found = parsed(SITE / "rmsprop.html").all("label", "data-sync-id")
     return list(dict.fromkeys(found))
 
 
@@ -76,7 +80,7 @@ def installed():
 def test_every_chapter_and_exercise_has_its_page_in_every_language():
     assert len(ALL) == 21
     for name, language in ALL:
-        page = Html(place(name, language))
+        page = parsed(place(name, language))
         assert page.all("html", "lang")[0].startswith(language)
         assert set(page.all("label", "data-sync-id")) == set(installed())
     require = os.environ.get("D2L_RMSPROP_REQUIRE")
@@ -88,7 +92,7 @@ def test_a_page_has_the_same_sections_and_pictures_in_every_language(name):
     def parts(page):
         return page.all("section", "id"), page.all("img", "src"), page.all("label", "data-sync-id")
 
-    english, *others = [parts(Html(place(name, language))) for language in LANGUAGES]
+    english, *others = [parts(parsed(place(name, language))) for language in LANGUAGES]
     assert all(other == english for other in others)
     assert english[0] and len(set(english[0])) == len(english[0])
 
@@ -98,7 +102,7 @@ def test_pictures_are_sharp_and_each_has_a_description_in_the_pages_language(nam
     said = []
     for language in LANGUAGES:
         pictures = [
-            attrs for tag, attrs in Html(place(name, language)).tags
+            attrs for tag, attrs in parsed(place(name, language)).tags
             if tag == "img" and f"/{name}-" in attrs["src"]
         ]  # fmt: skip
         assert pictures and all(attrs["src"].endswith(".svg") for attrs in pictures)
@@ -109,7 +113,7 @@ def test_pictures_are_sharp_and_each_has_a_description_in_the_pages_language(nam
 
 def test_what_a_page_shows_of_a_run_is_what_the_notebook_put_out():
     for path in sorted(SITE.with_name(f"{SITE.name}-executed").glob("*.ipynb")):
-        words = Html(SITE / f"{path.name.partition('.')[0]}.html").words
+        words = parsed(SITE / f"{path.name.partition('.')[0]}.html").words
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code":
                 assert " ".join(cell.source.split()) in words
@@ -120,7 +124,7 @@ def test_what_a_page_shows_of_a_run_is_what_the_notebook_put_out():
 
 def test_a_page_offers_its_notebook_for_each_framework():
     for name, language in ALL:
-        links = Html(place(name, language)).all("a", "href", **{"class": "download"})
+        links = parsed(place(name, language)).all("a", "href", **{"class": "download"})
         names = [link.rpartition("/")[2] for link in links]
         assert names == [f"{name}.{backend}.ipynb" for backend in installed()]
 
@@ -150,7 +154,7 @@ def test_no_worked_answer_is_anywhere_on_the_site():
     answers = {line for line in answers if line not in public}
     for path in SITE.rglob("*"):
         if path.suffix == ".html":
-            text = Html(path).words
+            text = parsed(path).words
         elif path.suffix == ".ipynb":
             text = " ".join(c.source for c in nbformat.read(path, 4).cells)
             assert "SOLUTION" not in text, path
@@ -164,7 +168,7 @@ def test_no_worked_answer_is_anywhere_on_the_site():
 
 def loaded(page):
     """Return the files that a page loads, and those that its style sheets name."""
-    html = Html(page)
+    html = parsed(page)
     links = html.all("script", "src") + html.all("img", "src")
     links += html.all("link", "href", rel="stylesheet")
     found = {page}
