@@ -297,7 +297,7 @@ def evaluate_loss(  # type: ignore[no-redef]
 CHANNEL_AXIS = -1
 
 
-@graph(reduce_retracing=True)
+@graph()  # anew for each shape: with reduce_retracing a second net's parameters fail
 def _mlp_gradients(params: Sequence, X: Array, y: Array) -> tuple[Array, Sequence]:
     W1, b1, W2, b2 = params
     with tf.GradientTape() as tape:

@@ -186,14 +186,21 @@ def test_a_file_that_expands_takes_no_more_memory_than_its_data_should(folder, m
 
 
 def test_the_gradients_are_the_slopes_of_the_loss(d2l):
+    for n, inputs, hidden in (7, 12, 6), (10, 16, 8), (5, 12, 6):  # nets in turn
+        check_slopes(d2l, n, inputs, hidden)
+
+
+def check_slopes(d2l, n, inputs, hidden):
     rng = np.random.default_rng(0)
-    X, y = rng.random((7, 12), np.float32), rng.integers(0, 10, 7)
-    arrays = [rng.normal(0, 0.5, shape) for shape in ((12, 6), (6,), (6, 10), (10,))]
+    X, y = rng.random((n, inputs), np.float32), rng.integers(0, 10, n)
+    arrays = [
+        rng.normal(0, 0.5, shape) for shape in ((inputs, hidden), (hidden,), (hidden, 10), (10,))
+    ]
     params = [d2l.variable(d2l.from_numpy(np.float32(a))) for a in arrays]
 
     def loss(W1, b1, W2, b2):
         scores = np.maximum(X @ W1 + b1, 0) @ W2 + b2
-        return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(7), y])
+        return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(n), y])
 
     found = d2l.mlp_gradients(params, d2l.from_numpy(X), d2l.from_numpy(y))
     assert d2l.numpy(found) == pytest.approx(loss(*arrays), rel=1e-5)
