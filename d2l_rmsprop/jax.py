@@ -48,6 +48,7 @@ def normal(mean: float = 0.0, std: float = 1.0, size: Any = ()) -> Array:
 
 class Variable(boxes.Variable):
     __doc__ = boxes.Variable.__doc__
+    __array_priority__ = 100  # a NumPy array beside it leaves the operation to it, as to JAX's
 
     def __init__(self, value: Any) -> None:
         super().__init__(jnp.array(value))

@@ -74,7 +74,7 @@ class Variable(boxes.Variable):
 ndarray = np.ndarray
 TYPES, MUTABLE, ARRAYS = (Variable,), (Variable, ndarray), (ndarray, np.generic, Variable)
 variable, identity = Variable, id
-missing_gradient, place = run_backward, no_place
+missing_gradient = run_backward
 
 
 def sound(params: Sequence, states: Sequence) -> bool:
@@ -122,7 +122,18 @@ def passed(params: Sequence, states: Sequence) -> None:
 
 
 def obstacle(a: Any) -> str:
-    return "" if boxes.plain(a).flags.writeable else "is read-only; make a copy of it"
+    a = boxes.plain(a)
+    if not a.flags.writeable:
+        return "is read-only; make a copy of it"
+    if a.size and any(n > 1 and not step for n, step in zip(a.shape, a.strides, strict=True)):
+        return "has elements that share their memory; make a copy of it"
+    return ""
+
+
+def place(a: Any) -> dict[str, Any]:
+    a = boxes.plain(a)  # a matrix and a masked array have operators of their own
+    own = isinstance(a, (np.matrix, np.ma.MaskedArray))
+    return {"type": type(a).__name__ if own else "ndarray"}
 
 
 def eager_apply(update: Rule, params: Sequence, states: Sequence, numbers: Sequence) -> None:

@@ -205,7 +205,24 @@ def _write(x: Array, value: Array) -> None:
 def optimizer_step(
     trainer_fn: Optimizer, params: Sequence, states: Any, hyperparams: Any
 ) -> Callable[[list], None]:
-    return styles.steps(trainer_fn, params, states, hyperparams, _write)
+    take = styles.steps(trainer_fn, params, states, hyperparams, _write)
+
+    def told(grads: list[Array]) -> None:
+        try:
+            take(grads)
+        except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
+            dtype = params[0].dtype
+            flat = [s for s in tf.nest.flatten(states) if tf.is_tensor(s) and s.dtype.is_floating]
+            other = next((s.dtype.name for s in flat if s.dtype != dtype), None)
+            if other and trainer_fn is not rmsprop:
+                raise TypeError(
+                    f"params are of {dtype.name}, as X is, but states of {other}, and TensorFlow "
+                    f"computes with one type only; make the states with tf.zeros(shape, "
+                    f"tf.{dtype.name}), or give X in {other}."
+                ) from error
+            raise
+
+    return told
 
 
 def linreg_step(

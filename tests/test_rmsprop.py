@@ -498,6 +498,13 @@ def frozen(d2l):
     return y, s
 
 
+def with_a_retained_gradient(d2l):
+    x = 2 * sound_pair(d2l)[0]
+    x.retain_grad()
+    x.sum().backward()
+    return x, sound_pair(d2l)[1]
+
+
 def read_only(d2l):
     x, s = sound_pair(d2l)
     s.value.flags.writeable = False
@@ -558,6 +565,24 @@ FAULTS = {
         "complex64.*real and imaginary parts",
     ),
     "a read-only state": (("numpy",), read_only, r"states\[1\] is read-only; make a copy"),
+    "a state that shares its memory": (
+        ("numpy",),
+        lambda d2l: (
+            sound_pair(d2l)[0],
+            np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (2,), (0,)),
+        ),
+        r"states\[1\] has elements that share their memory; make a copy",
+    ),
+    "a masked gradient": (
+        ("numpy",),
+        lambda d2l: another_gradient(d2l, np.ma.array(np.float32([1, 1]), mask=[0, 1])),
+        r"type ndarray, but its gradient MaskedArray; bring both to the same type",
+    ),
+    "a matrix as gradient": (
+        ("numpy",),
+        lambda d2l: another_gradient(d2l, np.float32([1, 1]).view(np.matrix)),
+        r"type ndarray, but its gradient matrix",
+    ),
     "a state of inference mode": (("torch",), made_in_inference_mode, "inference mode.*clone"),
     "an expanded state": (
         ("torch", "paddle"),
@@ -575,6 +600,7 @@ FAULTS = {
         "device cpu, but its state meta",
     ),
     "a parameter that is not a leaf": (("torch", "paddle"), not_a_leaf, "not a leaf"),
+    "one with a retained gradient": (("torch",), with_a_retained_gradient, "not a leaf"),
     "a frozen parameter": (
         ("torch", "paddle"),
         frozen,

@@ -78,10 +78,11 @@ class Glance(NamedTuple):
         modules = [
             (m, name, vars(m).get(name, _NOTHING))
             for m in values
-            if isinstance(m, ModuleType) and _root(m.__name__) not in LIBRARIES
+            if isinstance(m, ModuleType)
             for name in attributes
         ]
-        values = [*(v for v in values if not isinstance(v, ModuleType)), *(v for *_, v in modules)]
+        values = [v for v in values if not isinstance(v, ModuleType)]
+        values += [v for m, _, v in modules if not _is_own(m, v)]
         constant = all(type(v) in VALUES or v is _NOTHING or _is_constant(v) for v in values)
         return cls(function.__code__, cells, read, modules) if constant else None
 
@@ -126,7 +127,7 @@ def _callable(function: Any, seen: list) -> Hashable:
         return seen.index(function)
     seen.append(function)
     names, attributes, objection = _reads(function.__code__)
-    if _root(function.__globals__["__name__"]) in LIBRARIES:  # such as what jax.grad returns
+    if _home(function) in LIBRARIES:  # such as what jax.grad returns
         names, objection = (), ""
     if objection:
         raise Unknown(objection)
@@ -156,10 +157,9 @@ def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashab
     if kind is tuple:
         return tuple(_key(name, item, attributes, seen) for item in value)
     if isinstance(value, ModuleType):
-        if _root(value.__name__) in LIBRARIES:
-            return value
         content = vars(value)
-        found = [(name, content[name]) for name in attributes if name in content]
+        found = [(n, content[n]) for n in attributes if n in content]
+        found = [(n, v) for n, v in found if type(v) in VALUES or not _is_own(value, v)]
         return value, *_keys(found, attributes, seen)
     if _is_constant(value):
         return value
@@ -170,9 +170,21 @@ def _key(name: str, value: Any, attributes: Sequence[str], seen: list) -> Hashab
     raise Unknown(f"reads {name}, a {_type(value)}, whose content may change between steps")
 
 
+def _is_own(module: ModuleType, value: Any) -> bool:
+    """Whether a library has this from the start: all but functions that a reader put there."""
+    if _root(module.__name__) not in LIBRARIES:
+        return False
+    return type(value) is not FunctionType or _home(value) in LIBRARIES
+
+
+def _home(function: FunctionType) -> str:
+    """Return the package that a function is of; what exec has made may have none."""
+    return _root(function.__globals__.get("__name__", ""))
+
+
 def _is_constant(value: Any) -> bool:
     """Whether this is a library's, or ours, and stays as it is."""
-    if isinstance(value, FunctionType) and _root(value.__globals__["__name__"]) == OURS:
+    if isinstance(value, FunctionType) and _home(value) == OURS:
         return True
     if isinstance(value, MethodDescriptorType):  # torch.Tensor.sum
         return True

@@ -39,8 +39,8 @@ class Variable:
     def __contains__(self, item: Any) -> bool:
         return bool((self.value == plain(item)).any())  # NumPy's rule, for rows too
 
-    def __round__(self, digits: int = 0) -> Array:
-        return self.value.round(digits)
+    def __round__(self, digits: int | None = None) -> Array:
+        return self.value.round().astype(int) if digits is None else self.value.round(digits)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         import numpy as np

@@ -112,6 +112,14 @@ class Minibatches:
         return zip(*(self._split(a[order], self.batch_size) for a in self.arrays), strict=True)
 
 
+def generator(seed: Any) -> np.random.Generator:
+    """Return NumPy's generator with this seed; ValueError for what is none."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"seed is {seed!r}; it must be a whole number >= 0.") from None
+
+
 def split(a: Any, batch_size: int) -> Sequence:
     """Return the minibatches of an array, views where its framework has them, as a list."""
     return [a[start : start + batch_size] for start in range(0, len(a), batch_size)]
@@ -142,8 +150,9 @@ def load_array(
     """Return an iterable of minibatches over arrays of the same length, shuffled for training.
 
     A minibatch is a tuple with batch_size rows of each array, as the framework's own arrays; the
-    last one may be smaller. Raises TypeError or ValueError for what is no tuple of arrays of
-    numbers, for other lengths, and for a batch_size below 1.
+    last one may be smaller. Where the first is a list, floats become float32, as the framework
+    makes them of lists. Raises TypeError or ValueError for what is no tuple of arrays of numbers,
+    for other lengths, and for a batch_size below 1.
     """
     listed = items(data_arrays)
     if listed is None:
@@ -152,6 +161,8 @@ def load_array(
             "d2l.load_array((X, y), batch_size)."
         )
     arrays = [array_of_numbers(f"data_arrays[{i}]", a) for i, a in enumerate(listed)]
+    if listed and isinstance(listed[0], (list, tuple)):
+        arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
     for i, a in enumerate(arrays):
         if not a.ndim:
             raise ValueError(f"data_arrays[{i}] is one number, {a}; give an array of rows.")

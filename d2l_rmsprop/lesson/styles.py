@@ -39,8 +39,11 @@ class Arrangement(NamedTuple):
         return "grads" in (*self.positional, *self.keywords.values())
 
 
-def arrangement(trainer_fn: Optimizer) -> Arrangement:
-    """Return what an optimizer's arguments are: by their names, an unknown one by its place."""
+def arrangement(trainer_fn: Optimizer, hyperparams: Iterable[str] = ()) -> Arrangement:
+    """Return what an optimizer's arguments are: by their names, an unknown one by its place.
+
+    Raises TypeError for one that is none of these, such as one of the ``hyperparams`` by itself.
+    """
     arguments = _arguments(trainer_fn)
     roles: dict[str, str] = {}  # of the arguments, by name
     for a in arguments:
@@ -55,6 +58,8 @@ def arrangement(trainer_fn: Optimizer) -> Arrangement:
         )
     for place, name in enumerate(required):
         if name not in roles:
+            if name in hyperparams:
+                raise _by_itself(name)
             free = [role for role in ROLES if role not in roles.values()]
             if len(required) == 4:
                 free = [role for role in free if role == ROLES[place]]
@@ -66,7 +71,19 @@ def arrangement(trainer_fn: Optimizer) -> Arrangement:
                     "give it a default."
                 )
             roles[name] = free[0]
-    return _arranged(arguments, roles)
+    arranged = _arranged(arguments, roles)
+    if "hyperparams" not in (*arranged.positional, *arranged.keywords.values()):
+        for a in arguments:
+            if a.name in hyperparams:  # its default would count, whatever the dict says
+                raise _by_itself(a.name)
+    return arranged
+
+
+def _by_itself(name: str) -> TypeError:
+    return TypeError(
+        f"trainer_fn takes {name!r} as an argument, but hyperparams come as one dict; let it take "
+        f"hyperparams and read hyperparams[{name!r}]."
+    )
 
 
 _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
@@ -83,7 +100,8 @@ def _arguments(function: Any, depth: int = 3) -> list[inspect.Parameter]:
     if depth and all(a.kind in _VARIADIC for a in found):
         wrapped = getattr(function, "__wrapped__", None)
         cells = getattr(function, "__closure__", None) or ()
-        for inner in (wrapped, *(cell.cell_contents for cell in cells)):
+        attributes = getattr(function, "__dict__", {}).values()
+        for inner in (wrapped, *(cell.cell_contents for cell in cells), *attributes):
             arguments = _arguments(inner, depth - 1) if callable(inner) else []
             if inner is wrapped or len({_role(a) for a in arguments} - {None}) > 1:
                 found = arguments or found
@@ -131,7 +149,7 @@ def steps(
     or put into the list. One that takes the gradients is given ``plain(x)`` for each parameter and
     state x. States in a list are the reader's own list; a tuple becomes a list.
     """
-    arranged = arrangement(trainer_fn)
+    arranged = arrangement(trainer_fn, hyperparams)
     call = _caller(trainer_fn, arranged)
     plain = plain if arranged.takes_grads else None
     states = list(states) if type(states) is tuple else states

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Rule
-from .data import Minibatches
+from .data import Minibatches, generator
 from .training import check_count
 
 
@@ -52,7 +52,7 @@ def trace_linreg(
         )
     X, y = (np.asarray(a, dtype) for a in batches.arrays)
     X, y = np.column_stack([X, np.ones(len(X), dtype)]), y.reshape(-1)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     schedule: Callable[[float], Any] = lr if callable(lr) else lambda progress: lr
     runs, steps = np.shape(schedule(0.0)), num_epochs * len(batches)
     xs: Any = np.empty((steps + 1, *runs, X.shape[1]), dtype)

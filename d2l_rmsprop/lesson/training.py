@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import Array, Optimizer, Read, Step, as_numpy
 from ..rmsprop import rmsprop
 from . import styles
-from .data import linear_problem
+from .data import generator, linear_problem
 from .minibatches import check_iterable, for_training
 from .plotting import Accumulator, Animator, Timer
 
@@ -66,7 +66,7 @@ def fit(
     ``record_end`` say otherwise, at the end but not the start.
     """
     batches = for_training(data_iter, native)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     run: Any = None
     steps = seen = 0
     due = False

@@ -3,6 +3,7 @@
 import copy
 import functools
 import logging
+import math
 import types
 import warnings
 
@@ -117,6 +118,7 @@ READING = {
     "method": (lambda: RULE.method, "reads self"),
     "object": (lambda: RULE, "is a test_updates.Rule"),
     "counter": (lambda update=counting(): update, "changes calls"),  # noqa: B008
+    "code without a module": (lambda: eval(f"lambda x, s, g, lr: (x - lr * {K} * g, s)", {}), None),
 }
 
 
@@ -137,6 +139,28 @@ def test_what_an_update_reads_may_change_between_steps(d2l, kind):
     said = [str(w.message) for w in caught if "runs as it is" in str(w.message)]
     assert len(said) == (reason is not None)  # once, not at each step
     assert all(reason in message for message in said)
+
+
+INTO_A_LIBRARY = {
+    "a number": (lambda k: k, lambda x, s, g, lr: (x - lr * math.of_a_reader * g, s)),
+    "a function": (
+        lambda k: lambda a: k * a,
+        lambda x, s, g, lr: (x - lr * math.of_a_reader(g), s),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", INTO_A_LIBRARY)
+def test_what_a_reader_puts_into_a_library_may_change_between_steps(d2l, what, monkeypatch):
+    make, update = INTO_A_LIBRARY[what]
+    optimizer = d2l.compile(optimizer_of(d2l, update))
+    x, _ = take_steps(
+        d2l,
+        optimizer,
+        2,
+        before=lambda i: monkeypatch.setattr(math, "of_a_reader", make(1.0 + i), raising=False),
+    )
+    np.testing.assert_allclose(x, 1 - 0.1 * (1 + 2) * GRADIENT, rtol=1e-5, atol=1e-6)
 
 
 def test_numbers_may_change_at_each_step_and_nothing_is_compiled_again(d2l, monkeypatch):

@@ -57,11 +57,12 @@ def test_an_operator_gives_what_its_array_gives_from_both_sides(boxed, name):
     operation = getattr(operator, name, divmod)
     if name == "matmul":
         pairs = [(box, box.T, array, array.T), (box.T, box, array.T, array)]
-        pairs += [(array, d2l.Variable(A.T), array, array.T)]
+        pairs += [(array, d2l.Variable(A.T), array, array.T), (A, box.T, A, array.T)]
     else:
         b = abs(array) + 1
         pairs = [(box, 2, array, 2), (2.5, box, 2.5, array), (box, box, array, array)]
         pairs += [(box, b, array, b), (b, box, b, array), (box, d2l.Variable(b), array, b)]
+        pairs += [(c, box, c, array) for c in (np.float32(2), np.float64(2), abs(A), np.ones(3))]
     for left, right, a, b in pairs:
         with np.errstate(invalid="ignore"):
             found, expected = operation(left, right), operation(a, b)
@@ -121,7 +122,7 @@ def test_numbers_are_read_from_a_box_of_one(boxed):
     one = d2l.Variable(np.float32(2.75))
     assert (float(one), int(one), complex(one), bool(one)) == (2.75, 2, 2.75 + 0j, True)
     assert not d2l.Variable(np.float32([0]))
-    assert one.item() == 2.75 and round(one) == 3 and round(one, 1) == np.float32(2.8)
+    assert one.item() == 2.75 and [0, 1, 2, 3][round(one)] == 3 and round(one, 1) == np.float32(2.8)
     assert f"{one:.1f}" == "2.8" and f"{one}" == str(one) == repr(one)
     assert [10, 20, 30][d2l.Variable(np.int32(1))] == 20
     for fails in (bool, float):

@@ -88,6 +88,38 @@ def test_load_array_of_every_type_trains_alike(d2l):
         np.testing.assert_allclose(losses, by_hand_in_order(in_order(a, b)), rtol=2e-6)
 
 
+def test_load_array_makes_of_lists_what_a_minibatch_of_lists_is(d2l):
+    for lists in ((X.tolist(), Y.tolist()), [X.tolist(), np.float64(Y)]):
+        for minibatch in d2l.load_array(lists, 10):
+            assert [d2l.numpy(a).dtype for a in minibatch] == [np.float32] * 2
+
+
+def test_tensorflow_says_where_states_are_of_another_type_than_float64_data():
+    d2l = framework("tensorflow")
+
+    def trainer_fn(params, grads, states, hyperparams):
+        for p, g, s in zip(params, grads, states, strict=True):
+            s.assign(0.9 * s + 0.1 * g**2)
+            p.assign(p - 0.01 * g / d2l.sqrt(s + 1e-6))
+
+    def losses(trainer_fn, states):
+        data = in_order(np.float64(X), Y)
+        return d2l.train_ch11(trainer_fn, states, HYPERPARAMS, data, 5, 1, draw=False)[1]
+
+    for each in (trainer_fn, d2l.tf.function(trainer_fn, autograph=False)):
+        with pytest.raises(TypeError, match=r"float64.*states of float32.*tf.zeros\(.*tf.float64"):
+            losses(each, d2l.init_rmsprop_states(5))
+    states = [d2l.variable(d2l.zeros(shape, d2l.float64)) for shape in ((5, 1), (1,))]
+    expected = by_hand_in_order(in_order(X, Y))
+    np.testing.assert_allclose(losses(trainer_fn, states), expected, rtol=2e-6)
+    with pytest.raises(TypeError, match=r"^of a reader$"):  # is left alone
+        losses(of_a_reader, [d2l.variable(d2l.zeros(1, d2l.float64))])
+
+
+def of_a_reader(params, grads, states, hyperparams):
+    raise TypeError("of a reader")
+
+
 def schedule(t):
     return 0.02 / (1 + t)
 

@@ -189,6 +189,17 @@ def handed_on(function):
     return lambda *args, **kwargs: function(*args, **kwargs)
 
 
+class Counted:
+    """A decorator that is a class."""
+
+    def __init__(self, trainer_fn):
+        self.trainer_fn, self.calls = trainer_fn, 0
+
+    def __call__(self, *args):
+        self.calls += 1
+        return self.trainer_fn(*args)
+
+
 @functools.wraps(four)
 def adapted(params, states, hyperparams): ...
 
@@ -213,6 +224,8 @@ LAST = ["params", "states", "hyperparams", "grads"]
         (functools.partial(four, scale=2), FOUR),
         (functools.partial(lambda k, *rest: None, 1), THREE),
         (handed_on(four), FOUR),
+        (Counted(four), FOUR),
+        (Counted(handed_on(last)), LAST),
         (functools.wraps(last)(handed_on(last)), LAST),
         (lambda p, g, s, h: None, FOUR),
         (lambda w, dw, v, hp: None, FOUR),
@@ -241,6 +254,26 @@ def test_an_argument_that_is_no_role_is_refused():
     d2l = framework("numpy")
     with pytest.raises(TypeError, match=r"takes an argument 't', which is none of .*default\.$"):
         trained(d2l, lambda params, states, hyperparams, t: None, None)
+
+
+@pytest.mark.parametrize(
+    "trainer_fn",
+    [
+        lambda params, states, lr: None,
+        lambda params, states, lr, gamma: None,
+        lambda params, states, lr=0.5: None,
+        lambda params, grads, states, *, lr=0.5: None,
+        functools.partial(lambda params, states, lr, gamma: None, gamma=0.9),
+    ],
+)
+def test_a_hyperparameter_by_itself_is_refused(trainer_fn):
+    with pytest.raises(TypeError, match=r"takes 'lr' as an argument.*read hyperparams\['lr'\]\.$"):
+        trained(framework("numpy"), trainer_fn, None)
+    kept = lambda params, states, hyperparams, lr=0.5: framework("numpy").rmsprop(
+        params, states, hyperparams
+    )
+    losses = trained(framework("numpy"), kept, framework("numpy").init_rmsprop_states(5))
+    np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)  # the dict is what counts
 
 
 @pytest.mark.parametrize("wrong", ["shape", "type", "count"])

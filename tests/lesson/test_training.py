@@ -121,6 +121,24 @@ def test_num_epochs_is_a_whole_number(num_epochs):
         d2l.train_ch11(d2l.rmsprop, (), {}, d2l.load_array(table(), 10), 5, num_epochs)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "a"])
+def test_a_seed_is_a_whole_number(seed):
+    d2l = framework("numpy")
+    data_iter = d2l.load_array(table(), 10)
+    for train in (
+        lambda: d2l.train_ch11(d2l.rmsprop, (), {}, data_iter, 5, seed=seed),
+        lambda: d2l.trace_linreg(d2l.rmsprop, 0.1, data_iter, seed=seed),
+    ):
+        with pytest.raises(ValueError, match=r"seed is .*; it must be a whole number >= 0"):
+            train()
+
+
+@pytest.mark.parametrize("feature_dim", [0, -1, 5.0, "5", None])
+def test_states_are_of_a_whole_number_of_features(d2l, feature_dim):
+    with pytest.raises(ValueError, match=r"feature_dim is .*; it must be a whole number >= 1"):
+        d2l.init_rmsprop_states(feature_dim)
+
+
 def test_a_wrong_feature_dim_is_said(d2l):
     with pytest.raises(ValueError, match="feature_dim is 4, but X has 5 columns"):
         d2l.train_ch11(
