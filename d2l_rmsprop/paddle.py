@@ -172,6 +172,7 @@ def optimizer_step(
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
+    styles.check_gradients(paddle.is_grad_enabled())
     w, b = parameter(w), parameter(b)
     take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
@@ -184,6 +185,7 @@ def linreg_step(
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
+    styles.check_gradients(paddle.is_grad_enabled())
     zero = paddle.nn.initializer.Constant()  # the reader's generator stays as it is
     net = paddle.nn.Linear(*w.shape, weight_attr=zero, bias_attr=zero).to(dtype=w.dtype.name)
     net.weight.set_value(w), net.bias.set_value(b)

@@ -213,6 +213,7 @@ def _half_mse(y_hat: Array, y: Array) -> Array:
 def linreg_step(
     trainer_fn: Optimizer, states: Any, hyperparams: Any, w: Array, b: Array
 ) -> tuple[Step, Read]:
+    styles.check_gradients(torch.is_grad_enabled())
     w, b = parameter(w), parameter(b)
     take = optimizer_step(trainer_fn, [w, b], states, hyperparams)
 
@@ -225,6 +226,7 @@ def linreg_step(
 
 
 def builtin_step(trainer: Any, hyperparams: Any, w: Array, b: Array) -> tuple[Step, Read]:
+    styles.check_gradients(torch.is_grad_enabled())
     # skip_init: the start is given, and the reader's generator stays as it is
     net = torch.nn.utils.skip_init(torch.nn.Linear, *w.shape, dtype=torch.from_numpy(w).dtype)
     with torch.no_grad():

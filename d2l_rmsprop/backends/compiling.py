@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Optimizer, Rule, check
+from ..lesson.styles import described
 from .elementwise import is_elementwise
 from .fingerprint import Glance, Unknown, fingerprint
 
@@ -50,7 +51,15 @@ def compile(trainer_fn: Optimizer) -> Optimizer:
     rare values alone, such as a norm above 1e20, is not seen. An update that reads anything that
     may change unseen (a dict, an array, an attribute), looks a number up in a dict or a set, or is
     not taken by the compiler runs as it is, and a warning says so once.
+
+    JAX's arrays are given to the step, and copied first where anyone holds them; an alias that
+    ``jax.device_put`` makes on the same device is not seen, so keep ``jnp.copy(x.value)`` instead.
     """
+    if not callable(trainer_fn):
+        raise TypeError(
+            f"trainer_fn is {described(trainer_fn)}; give the optimizer itself, as in "
+            "d2l.compile(d2l.rmsprop)."
+        )
     name = getattr(trainer_fn, "__name__", type(trainer_fn).__name__)
     said: set[str] = set()
 

@@ -293,6 +293,15 @@ def _check(i: int, x: Array, value: Array) -> None:
         )
 
 
+def check_gradients(enabled: bool) -> None:
+    """Raise ValueError where a framework's gradients are switched off."""
+    if not enabled:
+        raise ValueError(
+            "gradients are switched off here, as by no_grad() or inference_mode(); train outside "
+            "of it."
+        )
+
+
 def inputs(
     hyperparams: Any, convert: Callable[[Hyperparams], Array]
 ) -> Callable[[], tuple[Array, bool]]:

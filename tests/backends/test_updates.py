@@ -407,6 +407,12 @@ def test_an_error_that_numpy_raises_comes_before_a_large_array_is_changed():
 # compile
 
 
+@pytest.mark.parametrize("trainer_fn", [None, "rmsprop", {"lr": 0.1}])
+def test_only_an_optimizer_is_compiled(d2l, trainer_fn):
+    with pytest.raises(TypeError, match=r"trainer_fn is .*; give the optimizer itself"):
+        d2l.compile(trainer_fn)
+
+
 def test_compiling_twice_is_compiling_once(d2l, recwarn):
     once = d2l.compile(rmsprop)
 

@@ -121,6 +121,22 @@ def test_num_epochs_is_a_whole_number(num_epochs):
         d2l.train_ch11(d2l.rmsprop, (), {}, d2l.load_array(table(), 10), 5, num_epochs)
 
 
+@pytest.mark.parametrize(
+    ("name", "switch"), [("torch", "no_grad"), ("torch", "inference_mode"), ("paddle", "no_grad")]
+)
+def test_training_says_where_gradients_are_switched_off(name, switch):
+    d2l = framework(name)
+    data_iter, states = d2l.load_array(table(), 10), d2l.init_rmsprop_states(5)
+    trainer = d2l.builtin_rmsprop(0.01, 0.9, 1e-6)
+    for train in (
+        lambda: d2l.train_ch11(d2l.rmsprop, states, HYPERPARAMS, data_iter, 5),
+        lambda: d2l.train_concise_ch11(*trainer, data_iter),
+    ):
+        off = getattr(getattr(d2l, name), switch)
+        with off(), pytest.raises(ValueError, match="train outside of it"):
+            train()
+
+
 @pytest.mark.parametrize("seed", [-1, 1.5, "a"])
 def test_a_seed_is_a_whole_number(seed):
     d2l = framework("numpy")
