@@ -76,6 +76,13 @@ def arrangement(trainer_fn: Optimizer, hyperparams: Iterable[str] = ()) -> Arran
         for a in arguments:
             if a.name in hyperparams:  # its default would count, whatever the dict says
                 raise _by_itself(a.name)
+    for a in arguments:
+        spread = a.kind is a.VAR_KEYWORD and re.fullmatch(_NAMES["hyperparams"], a.name)
+        if spread and "hyperparams" in arranged.keywords:
+            raise TypeError(
+                f"trainer_fn takes **{a.name}, but hyperparams come as one dict; let it take "
+                f"{a.name}, without the stars."
+            )
     return arranged
 
 

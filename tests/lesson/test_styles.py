@@ -276,6 +276,11 @@ def test_a_hyperparameter_by_itself_is_refused(trainer_fn):
     np.testing.assert_allclose(losses, EXPECTED, atol=1e-6)  # the dict is what counts
 
 
+def test_hyperparams_are_not_spread_over_keywords(d2l):
+    with pytest.raises(TypeError, match=r"takes \*\*hp, but .*take hp, without the stars"):
+        trained(d2l, lambda params, states, **hp: None, None)
+
+
 @pytest.mark.parametrize("wrong", ["shape", "type", "count"])
 def test_params_of_another_shape_are_refused(d2l, wrong):
     def trainer_fn(params, grads, states, hyperparams):
