@@ -250,8 +250,8 @@ class Site:
                 kept = self.kept / f"{'.'.join(run)}.{key(code)}.ipynb"
                 if english is not chapter and code == english.code(backend):
                     same[run] = (chapter.name, "en", backend)
-                elif kept.is_file():
-                    found[run] = Executed(nbformat.read(kept, 4))
+                elif before := read_kept(kept):
+                    found[run] = Executed(before)
                 else:
                     runs.append((run, chapter, kept))
         *jobs, compare = [*(self.job(run, chapter) for run, chapter, _ in runs), self.compare()]
@@ -437,6 +437,14 @@ def keep(made: Path, cache: Path) -> None:
     for old in cache.parent.glob(f"{name}.*.ipynb"):
         old.unlink()
     files.write(cache, content)
+
+
+def read_kept(cache: Path) -> nbformat.NotebookNode | None:
+    """Return a kept notebook, if it is there and whole."""
+    try:
+        return nbformat.read(cache, 4)
+    except (OSError, ValueError):
+        return None
 
 
 def last_line(path: Path) -> str:
