@@ -110,7 +110,8 @@ def apply(
 
     Each new x and s is written back in place, and the gradients are used up. Raises what
     ``rmsprop`` raises for its params and states, and ValueError for an update that returns anything
-    else than two arrays of the shape of x.
+    else than two arrays of the shape of x; none is written then, though an update that works in
+    place has changed its arguments itself.
     """
     params, states = check(d2l, params, states)
     call = _compiling.get()
