@@ -181,8 +181,8 @@ def _bubblewrap() -> list[str]:
     shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/opt"}
     shown |= {sys.prefix, sys.base_prefix, sys.exec_prefix, str(PACKAGE), *site.getsitepackages()}
     private = {"/", "/tmp", os.getcwd(), str(PACKAGE.parent)}  # what a .pth file adds is shown
-    path = {os.path.normpath(folder) for folder in sys.path if os.path.isabs(folder)}
-    shown |= {folder for folder in path - private if os.path.isdir(folder)}
+    added = {os.path.normpath(folder) for folder in sys.path if os.path.isabs(folder)}
+    shown |= {folder for folder in added - private if os.path.isdir(folder)}
     command = ["bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-net"]
     command += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if os.getuid() == 0:  # to become nobody inside
