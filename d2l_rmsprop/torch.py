@@ -78,7 +78,7 @@ def place(a: Array) -> dict[str, Any]:
 
 
 def obstacle(a: Array) -> str:
-    if not a.is_leaf:
+    if not (a.is_leaf or a.retains_grad):
         return "is not a leaf: it was computed from other tensors; step those, or a.detach() of it"
     if a.is_inference() and not torch.is_inference_mode_enabled():
         return "was made in inference mode, which forbids to change it here; clone() it"
