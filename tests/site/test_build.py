@@ -266,7 +266,7 @@ class Small:
         return process.returncode, said
 
     def files(self):
-        paths = self.folder.rglob("*")
+        paths = (path for path in self.folder.rglob("*") if path.suffix != ".pyc")  # Python's own
         return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
