@@ -8,7 +8,7 @@ from conftest import framework
 
 from d2l_rmsprop.book.compat import first_cell
 from d2l_rmsprop.book.notebook import ChapterError, build, convert
-from d2l_rmsprop.editions import EDITIONS
+from d2l_rmsprop.editions import EDITIONS, airfoil
 from d2l_rmsprop.lesson import data
 
 READS = "data = np.genfromtxt('../data/airfoil_self_noise.dat', delimiter='\\t')"
@@ -111,7 +111,7 @@ def test_the_table_is_put_where_a_chapter_reads_it(run, place, airfoil_folder, p
 
 
 def test_a_file_that_is_there_stays(run, place, monkeypatch):
-    monkeypatch.setattr(data, "download", None)  # not even asked for
+    monkeypatch.setattr(airfoil, "download", None)  # not even asked for
     (place.parent / "data").mkdir()
     mine = place.parent / "data" / "airfoil_self_noise.dat"
     mine.write_text("1\t2\n")
@@ -121,8 +121,6 @@ def test_a_file_that_is_there_stays(run, place, monkeypatch):
 def test_no_table_and_no_room_are_one_sentence(run, place, airfoil_folder, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
-
-    from d2l_rmsprop.editions import airfoil
 
     monkeypatch.setattr(airfoil, "write", full)
     with pytest.raises(data.DataError, match=r"reads \.\./data/.* \(No space left on device\); "):
