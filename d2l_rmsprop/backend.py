@@ -479,6 +479,15 @@ def _look_up(kind: Any) -> Any:
     return backend if backend and issubclass(kind, backend.TYPES) else None
 
 
+def check_count(**counts: Any) -> None:
+    """Raise ValueError for a count that is not a whole number >= 1, by its name."""
+    import numpy as np
+
+    for name, value in counts.items():
+        if not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1.")
+
+
 def as_numpy(a: Array) -> "np.ndarray":
     """Return any framework's array, or nested lists of them, as a NumPy array."""
     import numpy as np

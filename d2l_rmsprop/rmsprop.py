@@ -6,10 +6,9 @@ Machine Learning, 2012.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
-from .backend import Array, Hyperparams, backend_of, read_hyperparams
+from .backend import Array, Hyperparams, backend_of, check_count, read_hyperparams
 
 
 def rmsprop(
@@ -54,8 +53,7 @@ def rmsprop(
 
 def init_rmsprop_states(d2l: Any, feature_dim: int) -> tuple[Array, Array]:
     """Return the states (s_w, s_b) of a linear model, zeros of shapes (feature_dim, 1) and (1,)."""
-    if not isinstance(feature_dim, Integral) or feature_dim < 1:
-        raise ValueError(f"feature_dim is {feature_dim!r}; it must be a whole number >= 1.")
+    check_count(feature_dim=feature_dim)
     # d2l is the framework; the chapter's d2l.init_rmsprop_states(feature_dim) fills it in
     return d2l.variable(d2l.zeros((feature_dim, 1))), d2l.variable(d2l.zeros((1,)))
 

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..backend import Array, Optimizer, Read, Step, importing
+from ..backend import Array, Optimizer, Read, Step, check_count, importing
 from ..backend import as_numpy as numpy
 from ..backends import gluon
 from ..lesson import data, styles, training
@@ -117,7 +117,7 @@ def optimize(
     epoch begins with a learning rate of a tenth. features has shape (n, d) and labels (n,). The
     loss, half the mean squared error, is recorded at the start and every ``log_interval`` examples.
     """
-    training.check_count(log_interval=log_interval)
+    check_count(log_interval=log_interval)
     net(features[:1])  # now the weights have their shapes
     step = gluon.net_step(net, trainer)
     batches = data.load_array(sys.modules[__name__], (features, labels), batch_size)

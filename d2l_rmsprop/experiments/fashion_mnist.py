@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import as_numpy
-from ..lesson.data import DataError, download, users_folder
+from ..backend import as_numpy, check_count
+from ..lesson.data import DataError, download, generator, users_folder
 from ..lesson.plotting import Animator
-from ..lesson.training import check_count
 from ..rmsprop import rmsprop
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -188,7 +187,7 @@ def train_mlp(
     """
     check_count(num_epochs=num_epochs)
     batches, test = (getattr(data, "minibatches", data) for data in (train_iter, test_iter))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     inputs = batches.arrays[0][0].size
     start = []
     for shape in ((inputs, 256), (256, 10)):

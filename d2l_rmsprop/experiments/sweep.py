@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Hyperparams, Read, Step, load, read_hyperparams
+from ..backend import Hyperparams, Read, Step, check_count, load, read_hyperparams
 from ..files import FileError, write
-from ..lesson.training import check_count, fit
+from ..lesson.training import fit
 from ..rmsprop import rmsprop
 from .cluster import ClusterError, cluster
 from .compare import arrays

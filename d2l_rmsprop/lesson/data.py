@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, as_numpy
+from ..backend import Array, as_numpy, check_count
 from ..files import write
 from .styles import described, items
 
@@ -88,8 +88,7 @@ class Minibatches:
             raise ValueError("there are no arrays; give at least one, such as (X, y).")
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays have {lengths} rows; give arrays of the same length.")
-        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number >= 1.")
+        check_count(batch_size=batch_size)
         self.arrays, self.shuffle = arrays, shuffle
         self.batch_size = min(int(batch_size), max(lengths[0], 1))
         self._split, self._native, self._rng = split, native, np.random.default_rng(0)

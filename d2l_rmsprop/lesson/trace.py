@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Rule
+from ..backend import Rule, check_count
 from .data import Minibatches, generator
-from .training import check_count
 
 
 class Trace(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..backend import Array, Optimizer, Read, Step, as_numpy
+from ..backend import Array, Optimizer, Read, Step, as_numpy, check_count
 from ..rmsprop import rmsprop
 from . import styles
 from .data import generator, linear_problem
@@ -346,13 +346,6 @@ def fit_and_draw(
     history = fit(make_step, data_iter, num_epochs, on_record=animator.add, **options)
     animator.flush()
     return history
-
-
-def check_count(**counts: Any) -> None:
-    """Raise ValueError for a count that is not a whole number >= 1, by its name."""
-    for name, value in counts.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1.")
 
 
 def optimize(

@@ -144,6 +144,7 @@ def test_a_seed_is_a_whole_number(seed):
     for train in (
         lambda: d2l.train_ch11(d2l.rmsprop, (), {}, data_iter, 5, seed=seed),
         lambda: d2l.trace_linreg(d2l.rmsprop, 0.1, data_iter, seed=seed),
+        lambda: d2l.train_mlp(data_iter, data_iter, 0.1, seed=seed),
     ):
         with pytest.raises(ValueError, match=r"seed is .*; it must be a whole number >= 0"):
             train()
